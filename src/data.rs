@@ -30,7 +30,7 @@ pub use packed::{read_packed, write_packed};
 pub use spec::{Augmentation, DatasetName, DatasetSpec, FileSpec, FolderSpec, GlyphSpec};
 pub use split::{epoch_order, validation_split};
 
-use crate::error::{Error, Result};
+use crate::error::{refuse, Result};
 use crate::table::words;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -58,8 +58,8 @@ words!(Split: Training "training", Test "test");
 /// start; the built-in glyphs read no file.
 ///
 /// # Errors
-/// [`Error::Argument`] where the spec is wrong ([`DatasetSpec::check`]), [`Error::Missing`] where a
-/// file is not there, [`Error::Input`] where one is damaged.
+/// [`crate::error::Error::Argument`] where the spec is wrong ([`DatasetSpec::check`]), [`crate::error::Error::Missing`] where a
+/// file is not there, [`crate::error::Error::Input`] where one is damaged.
 pub fn load(spec: &DatasetSpec, split: Split, folder: &Path) -> Result<ImageSet> {
     spec.check()?;
     match spec.name {
@@ -76,15 +76,15 @@ pub fn load(spec: &DatasetSpec, split: Split, folder: &Path) -> Result<ImageSet>
 /// `name` is the data set that the file is said to hold.
 ///
 /// # Errors
-/// [`Error::Argument`] for any other data set, which has no single-file form; else as [`load`].
+/// [`crate::error::Error::Argument`] for any other data set, which has no single-file form; else as [`load`].
 pub fn load_cifar_file(path: &Path, name: DatasetName) -> Result<ImageSet> {
     match name {
         DatasetName::Cifar10 | DatasetName::Cifar100 => cifar::load_file(name, path),
-        _ => Err(Error::argument(
+        _ => refuse(
             "data file",
             "the data set `cifar10` or `cifar100`: only their images come as one file",
             format!("`{name}`"),
-        )),
+        ),
     }
 }
 

@@ -137,9 +137,9 @@ pub enum Error {
 pub fn refuse<T>(
     what: impl Into<String>,
     expected: impl Into<String>,
-    found: impl Into<String>,
+    found: impl ToString,
 ) -> Result<T> {
-    Err(Error::argument(what, expected, found))
+    Err(Error::argument(what, expected, found.to_string()))
 }
 
 impl Error {

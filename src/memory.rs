@@ -38,7 +38,7 @@ pub use measurements::{Measurement, Measurements, Sampling};
 pub use sram::{Laws, MacroPoint, SramMacro, Variant};
 pub use voltages::{parse_voltage, parse_voltages};
 
-use crate::error::{Error, Result};
+use crate::error::{refuse, Error, Result};
 use crate::fault::{ArraySpec, FaultKind};
 use crate::units::{checked_f64, Ber, BerSource, Fraction, Positive, Voltage, VoltageUnit};
 use curve::Curve;
@@ -253,11 +253,7 @@ impl MemoryModel {
                 "at least {lowest:.4} {unit} (below, the bit error rate of {} passes 0.5)",
                 self.name
             );
-            return Err(Error::argument(
-                "voltage",
-                expected,
-                format!("{voltage} {unit}"),
-            ));
+            return refuse("voltage", expected, format!("{voltage} {unit}"));
         }
         Ok(OperatingPoint {
             voltage,
@@ -287,6 +283,7 @@ impl MemoryModel {
             None => self.curve.voltage(rate),
             Some(standby) => {
                 let hold = standby.hold_failures.get();
+                // `rate` the other way round: what is left for accesses beside the cells that lose their bit
                 let accessed = (rate - hold) / (1.0 - hold);
                 if accessed > 0.0 {
                     self.curve.voltage(accessed)
@@ -304,11 +301,7 @@ impl MemoryModel {
     /// [`Error::Argument`] above 0.5, and where the curve never rises to `ber`.
     pub fn voltage_at_ber(&self, ber: Ber) -> Result<Voltage> {
         if ber.get() > HIGHEST_BER {
-            return Err(Error::argument(
-                "bit error rate",
-                "0 to 0.5",
-                ber.to_string(),
-            ));
+            return refuse("bit error rate", "0 to 0.5", ber);
         }
         if ber == Ber::ZERO {
             return Ok(self.error_free);
@@ -397,7 +390,7 @@ impl MemoryModel {
     /// [`Error::Argument`] where the unit is not the model's: units are never mixed silently.
     pub fn voltage_in_unit(&self, voltage: Voltage, unit: Option<VoltageUnit>) -> Result<Voltage> {
         match unit {
-            Some(other) if other != self.unit => Err(Error::argument(
+            Some(other) if other != self.unit => refuse(
                 "unit of voltage",
                 format!(
                     "`{}`, that of {} ({})",
@@ -406,7 +399,7 @@ impl MemoryModel {
                     self.voltage_reference
                 ),
                 format!("{voltage} `{}`", other.name()),
-            )),
+            ),
             _ => Ok(voltage),
         }
     }

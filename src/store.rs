@@ -10,11 +10,11 @@ mod partial;
 pub use checksums::{check_beside, Checksums, CHECKSUMS};
 pub use entered::Entered;
 pub use foreign_table::{
-    decode_text, excerpt, word, ForeignRow, ForeignTable, Number, Size, VoltageColumn,
+    decode_text, excerpt, word, ForeignRow, ForeignTable, Number, Size, VoltageColumn, Words,
 };
 pub use lock::{check_lock, no_locks, Lock};
 pub use npy::{
-    is_npy, is_npz, npy_start, parse_npy, parse_npy_element, parse_npz, read_npy, read_npz_numbers,
+    is_npy, is_npz, npy_start, parse_npy, parse_npy_element, parse_npz, read_npz_numbers,
     write_npy, ByteArray, Element, NamedArray, NumberArray, NumberType, Numbers,
 };
 pub use partial::{abandon_writes, remove_partial_files};
@@ -44,13 +44,11 @@ pub fn read_bytes(path: &Path, expected: &str, limit: u64) -> Result<Vec<u8>> {
     let file = open(path, expected)?;
     let size = file.metadata().at("inspect", path)?.len();
     if size > limit {
-        return Err(Error::input(
-            path,
-            format!("{expected} of at most {limit} bytes"),
-            format!("{size} bytes"),
-        ));
+        let expected = format!("{expected} of at most {limit} bytes");
+        return Err(Error::input(path, expected, format!("{size} bytes")));
     }
     let mut bytes = Vec::with_capacity(size as usize);
+    // a file may grow while it is read, and what is no plain file has no size
     file.take(limit + 1)
         .read_to_end(&mut bytes)
         .at("read", path)?;
@@ -198,6 +196,12 @@ pub fn folder_of(path: &Path) -> &Path {
     }
 }
 
+/// The name of a file without its folder, for texts.
+pub fn file_name(path: &Path) -> String {
+    let name = path.file_name().unwrap_or_default();
+    name.to_string_lossy().into_owned()
+}
+
 /// The user's cache folder of this program: `$XDG_CACHE_HOME/wcat-explore`, else `~/.cache/wcat-explore`.
 ///
 /// # Errors
@@ -212,11 +216,8 @@ pub fn cache_folder() -> Result<PathBuf> {
         .or_else(|| set("HOME").map(|home| home.join(".cache")))
         .map(|cache| cache.join("wcat-explore"))
         .ok_or_else(|| {
-            Error::argument(
-                "cache folder",
-                "the variable XDG_CACHE_HOME or HOME",
-                "neither",
-            )
+            let expected = "the variable XDG_CACHE_HOME or HOME";
+            Error::argument("cache folder", expected, "neither")
         })
 }
 

@@ -193,7 +193,12 @@ pub fn check_name(name: &str) -> Result<(), (String, String)> {
 /// assert_eq!(count_of(1, "trial"), "1 trial");
 /// ```
 pub fn count_of(count: usize, noun: &str) -> String {
-    let digits = count.to_string();
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{} {noun}{plural}", thousands(&count.to_string()))
+}
+
+/// Digits with a comma between thousands.
+pub(crate) fn thousands(digits: &str) -> String {
     let mut text = String::new();
     for (place, digit) in digits.chars().enumerate() {
         if place > 0 && (digits.len() - place).is_multiple_of(3) {
@@ -201,8 +206,7 @@ pub fn count_of(count: usize, noun: &str) -> String {
         }
         text.push(digit);
     }
-    let plural = if count == 1 { "" } else { "s" };
-    format!("{text} {noun}{plural}")
+    text
 }
 
 /// Width of a stored weight in bits: 1 to 8, or 32 for weights that are not quantised.

@@ -6,7 +6,7 @@ mod program;
 
 use program::Place;
 use std::collections::BTreeMap;
-use wcat_explore::store::{read_npy, ByteArray};
+use wcat_explore::store::{parse_npy, ByteArray};
 
 const FPGA: [&str; 2] = ["--memory", "sram-28nm-kc705b-salami2018"];
 
@@ -17,7 +17,8 @@ fn place() -> Place {
 }
 
 fn mask(place: &Place, name: &str) -> ByteArray {
-    read_npy(&place.path(name), "a mask", 1 << 20).unwrap()
+    let path = place.path(name);
+    parse_npy(&path, &std::fs::read(&path).unwrap()).unwrap()
 }
 
 fn set_bits(array: &ByteArray) -> u32 {

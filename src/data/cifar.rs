@@ -1,7 +1,7 @@
 //! CIFAR-10 and CIFAR-100 from their binary files or Python batches; knows the lossy JPEG copy by its checksums, so that results can say so.
 
 use super::places::{explain, open, whole, Names, Places};
-use super::python_batch::{self, PythonBatch};
+use super::python_batch;
 use super::{how_to_get, DatasetName, ImageSet, Split, MAX_IMAGES};
 use crate::error::{Error, Result};
 use crate::store;
@@ -151,11 +151,12 @@ fn read(name: DatasetName, path: &Path, content: &mut dyn Read) -> Result<Batch>
     let mut content = first[..length].chain(content);
     if length == 1 && python_batch::STARTS.contains(&first[0]) {
         let bytes = whole(path, &mut content, MOST_PYTHON)?;
-        let PythonBatch { pixels, labels } = python_batch::read(path, &bytes, PIXELS)?;
+        let (pixels, labels) = python_batch::read(path, &bytes, PIXELS)?;
         return batch(name, path, pixels, labels);
     }
     let record = head(name) + PIXELS;
     let most = MAX_IMAGES * record as u64;
+    // one byte more than may be there tells a file that is too large
     let mut reader = content.take(most + 1);
     let (mut pixels, mut labels) = (Vec::new(), Vec::new());
     let mut image = Vec::with_capacity(record);

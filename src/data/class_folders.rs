@@ -258,13 +258,14 @@ fn annotations(folder: &Path) -> Result<Option<BTreeMap<String, String>>> {
     for (line, row) in text.lines().enumerate() {
         let mut fields = row.split('\t');
         let (Some(image), Some(class)) = (fields.next(), fields.next()) else {
-            return Err(Error::Input {
+            let expected = "an image and its class, separated by a tab";
+            return Err(Error::input_at(
                 path,
-                line: Some(line + 1),
-                key: None,
-                expected: "an image and its class, separated by a tab".into(),
-                found: "one field".into(),
-            });
+                Some(line + 1),
+                None,
+                expected,
+                "one field",
+            ));
         };
         classes.insert(image.to_owned(), class.to_owned());
     }

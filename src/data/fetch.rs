@@ -5,7 +5,7 @@ mod unpack;
 
 use super::places::open;
 use super::{cifar, idx, DatasetName, Split};
-use crate::error::{Error, IoContext, Result};
+use crate::error::{refuse, Error, IoContext, Result};
 use crate::store::{self, Lock};
 use sha2::{Digest, Sha256};
 use std::io::Read;
@@ -98,47 +98,32 @@ impl FetchSource {
     /// # Errors
     /// [`Error::Argument`] for the others, with where they come from.
     pub fn built_in(name: DatasetName) -> Result<Self> {
-        match name {
-            DatasetName::Glyphs => Err(Error::argument(
-                "data set to fetch",
-                "`mnist` or `cifar10`",
-                "`glyphs`, which is built in",
-            )),
-            DatasetName::Mnist => Ok(Self::mnist()),
-            DatasetName::Cifar10 => Ok(Self::cifar10()),
-            DatasetName::Cifar100 => Err(Error::argument(
-                "data set to fetch",
-                "`mnist` or `cifar10`",
-                format!(
-                    "`cifar100`: unpack {} into the data folder",
-                    super::CIFAR_100
-                ),
-            )),
-            DatasetName::Folder => Err(Error::argument(
-                "data set to fetch",
-                "`mnist` or `cifar10`",
-                "`folder`, which is the user's own",
-            )),
-            other => Err(Error::argument(
-                "data set to fetch",
-                "`mnist` or `cifar10`",
-                format!("`{other}`: {}", super::how_to_get(other)),
-            )),
-        }
+        let found = match name {
+            DatasetName::Mnist => return Ok(Self::mnist()),
+            DatasetName::Cifar10 => return Ok(Self::cifar10()),
+            DatasetName::Glyphs => "`glyphs`, which is built in".into(),
+            DatasetName::Cifar100 => {
+                let address = super::CIFAR_100;
+                format!("`cifar100`: unpack {address} into the data folder")
+            }
+            DatasetName::Folder => "`folder`, which is the user's own".into(),
+            other => format!("`{other}`: {}", super::how_to_get(other)),
+        };
+        refuse("data set to fetch", "`mnist` or `cifar10`", found)
     }
 
     /// Names, sizes and checksums of the files as Y. LeCun published them; the mirror is PyTorch's.
     fn mnist() -> Self {
         let base = "https://ossci-datasets.s3.amazonaws.com/mnist";
-        let file = |known: &[(u64, &str); 2], name: &str| RemoteFile {
+        let file = |(published, name): (&Published, &&str)| RemoteFile {
             url: format!("{base}/{name}.gz"),
             name: format!("{name}.gz"),
-            sha256: known[0].1.into(),
-            bytes: known[0].0,
+            sha256: published.packed.1.into(),
+            bytes: published.packed.0,
             contents: vec![Content {
-                name: name.into(),
-                sha256: known[1].1.into(),
-                bytes: known[1].0,
+                name: (*name).into(),
+                sha256: published.content.1.into(),
+                bytes: published.content.0,
             }],
         };
         Self {
@@ -147,7 +132,7 @@ impl FetchSource {
             files: MNIST
                 .iter()
                 .zip(idx::FILES.iter().flatten())
-                .map(|(known, name)| file(known, name))
+                .map(file)
                 .collect(),
             unpack: false,
         }
@@ -186,11 +171,7 @@ impl FetchSource {
             .any(|scheme| base.len() > scheme.len() && base.starts_with(scheme))
         {
             let expected = "an address that starts with http:// or https://";
-            return Err(Error::argument(
-                "source address",
-                expected,
-                format!("`{base}`"),
-            ));
+            return refuse("source address", expected, format!("`{base}`"));
         }
         for file in &mut self.files {
             file.url = format!("{}/{}", base.trim_end_matches('/'), file.name);
@@ -210,54 +191,59 @@ impl FetchSource {
     }
 }
 
-/// Size and SHA-256 of the MNIST files as published (`.gz`) and of their content: training images and
-/// labels, test images and labels.
-const MNIST: [[(u64, &str); 2]; 4] = [
-    [
-        (
+/// Size and SHA-256 of a file as published (`.gz`) and of its content.
+struct Published {
+    packed: (u64, &'static str),
+    content: (u64, &'static str),
+}
+
+/// The MNIST files: training images and labels, test images and labels.
+const MNIST: [Published; 4] = [
+    Published {
+        packed: (
             9_912_422,
             "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
         ),
-        (
+        content: (
             47_040_016,
             "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
         ),
-    ],
-    [
-        (
+    },
+    Published {
+        packed: (
             28_881,
             "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
         ),
-        (
+        content: (
             60_008,
             "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
         ),
-    ],
-    [
-        (
+    },
+    Published {
+        packed: (
             1_648_877,
             "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
         ),
-        (
+        content: (
             7_840_016,
             "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
         ),
-    ],
-    [
-        (
+    },
+    Published {
+        packed: (
             4_542,
             "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
         ),
-        (
+        content: (
             10_008,
             "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
         ),
-    ],
+    },
 ];
 
 /// SHA-256 of the published images of one half of MNIST, unpacked.
 pub(super) fn mnist_images(split: Split) -> &'static str {
-    MNIST[2 * split as usize][1].1
+    MNIST[2 * split as usize].content.1
 }
 
 /// SHA-256 of the published CIFAR-10 files: the five of the training set, then the test set.

@@ -5,7 +5,7 @@
 //! data may lack it, and are then judged by agreement alone.
 
 use super::{cifar, folder, DatasetName, FileSpec, ImageSet, Pixels, Split, MAX_IMAGES};
-use crate::error::{Error, Result};
+use crate::error::{refuse, Error, Result};
 use crate::store::{self, NumberArray, NumberType, Numbers};
 use safetensors::tensor::{Dtype, TensorView};
 use safetensors::SafeTensors;
@@ -31,11 +31,11 @@ pub(super) fn load(spec: &FileSpec, split: Split, folder: &Path) -> Result<Image
         Split::Test => ("test", &spec.test),
     };
     let Some(name) = name else {
-        return Err(Error::argument(
+        return refuse(
             format!("--data (dataset.file.{half})"),
             format!("a file of {half} data (.npz, .safetensors, .bin)"),
             "nothing",
-        ));
+        );
     };
     let path = &folder.join(name);
     let title = folder::title(path)?;
@@ -141,18 +141,14 @@ impl Arrays {
             labels,
             remarks,
         } = self;
-        let wrong = |key: &str, expected, found| Err(wrong(path, key, expected, found));
-        let (count, [channels, height, width]) = match inputs.shape[..] {
+        let (name, shape) = (&inputs.name, &inputs.shape);
+        let (count, [channels, height, width]) = match shape[..] {
             [n, width] => (n, [1, 1, width]),
             [n, height, width] => (n, [1, height, width]),
             [n, channels, height, width] => (n, [channels, height, width]),
             _ => {
-                let expected = "inputs of 1 to 3 dimensions behind that of the batch".to_owned();
-                return wrong(
-                    &inputs.name,
-                    expected,
-                    format!("the shape {:?}", inputs.shape),
-                );
+                let expected = "inputs of 1 to 3 dimensions behind that of the batch";
+                return wrong(path, name, expected, format!("the shape {shape:?}"));
             }
         };
         // with an input the product of all lengths is known to be one
@@ -163,33 +159,25 @@ impl Arrays {
         };
         if count as u64 > MAX_IMAGES || size == 0 {
             let expected = format!("1 to {MAX_IMAGES} inputs, none of which is empty");
-            return wrong(
-                &inputs.name,
-                expected,
-                format!("the shape {:?}", inputs.shape),
-            );
+            return wrong(path, name, expected, format!("the shape {shape:?}"));
         }
         let pixels = match inputs.numbers {
             Numbers::Bytes(bytes) => Pixels::from(bytes),
             Numbers::Floats(floats) => {
                 if let Some(at) = floats.iter().position(|value| !value.is_finite()) {
-                    let found = format!(
-                        "{} at place {} of input {}",
-                        floats[at],
-                        at % size,
-                        at / size
-                    );
-                    return wrong(&inputs.name, "finite float32 numbers".into(), found);
+                    let (value, place, input) = (floats[at], at % size, at / size);
+                    let found = format!("{value} at place {place} of input {input}");
+                    return wrong(path, name, "finite float32 numbers", found);
                 }
                 Pixels::from(floats)
             }
             Numbers::Whole(_) => {
-                let expected = "float32 or float64 inputs, or uint8 pixels".to_owned();
-                return wrong(&inputs.name, expected, "other integers".into());
+                let expected = "float32 or float64 inputs, or uint8 pixels";
+                return wrong(path, name, expected, "other integers");
             }
         };
         let own = match labels {
-            Some(labels) => classes(path, labels, &inputs.name, count)?,
+            Some(labels) => classes(path, labels, name, count)?,
             None => Vec::new(),
         };
         let most = own.iter().max().copied().unwrap_or(0);
@@ -208,24 +196,29 @@ impl Arrays {
 
 /// The class of each of `count` inputs, checked; `inputs` is the name of their array.
 fn classes(path: &Path, labels: NumberArray, inputs: &str, count: usize) -> Result<Vec<u16>> {
-    let wrong = |expected: String, found: String| Err(wrong(path, &labels.name, expected, found));
+    let name = &labels.name;
     let classes = match labels.numbers {
         Numbers::Bytes(bytes) => bytes.into_iter().map(i64::from).collect(),
         Numbers::Whole(whole) => whole,
         Numbers::Floats(_) => {
-            let expected = "whole numbers (of an integer type): classes from 0".to_owned();
-            return wrong(expected, "floating-point numbers".into());
+            let expected = "whole numbers (of an integer type): classes from 0";
+            return wrong(path, name, expected, "floating-point numbers");
         }
     };
     if labels.shape.first() != Some(&count) || classes.len() != count {
         let expected = format!("a class for each of the {count} inputs of `{inputs}`");
-        return wrong(expected, format!("the shape {:?}", labels.shape));
+        return wrong(
+            path,
+            name,
+            expected,
+            format!("the shape {:?}", labels.shape),
+        );
     }
     let mut own = Vec::with_capacity(count);
     for (at, class) in classes.into_iter().enumerate() {
         let Ok(label) = u16::try_from(class) else {
             let expected = format!("classes from 0 to {}", u16::MAX);
-            return wrong(expected, format!("{class} at place {at}"));
+            return wrong(path, name, expected, format!("{class} at place {at}"));
         };
         own.push(label);
     }
@@ -233,8 +226,13 @@ fn classes(path: &Path, labels: NumberArray, inputs: &str, count: usize) -> Resu
 }
 
 /// A wrong array.
-fn wrong(path: &Path, key: &str, expected: String, found: String) -> Error {
-    Error::input_at(path, None, Some(key), expected, found)
+fn wrong<T>(
+    path: &Path,
+    array: &str,
+    expected: impl Into<String>,
+    found: impl Into<String>,
+) -> Result<T> {
+    Err(Error::input_at(path, None, Some(array), expected, found))
 }
 
 /// The numbers of a tensor.
@@ -253,16 +251,15 @@ fn number_array(path: &Path, name: String, view: &TensorView) -> Result<NumberAr
         Dtype::I64 => whole(true, 8),
         _ => None,
     };
-    let wrong = |expected: &str, found| wrong(path, &name, expected.to_owned(), found);
     let Some(kind) = kind else {
         let expected = "numbers of F32, F64, U8 or another integer type";
-        return Err(wrong(expected, format!("{:?}", view.dtype())));
+        return wrong(path, &name, expected, format!("{:?}", view.dtype()));
     };
     let mut data = view.data();
     let count = data.len() / kind.width();
     let numbers = kind
         .read(&mut data, count)
-        .map_err(|e| wrong("an undamaged array", e.to_string()))?;
+        .or_else(|e| wrong(path, &name, "an undamaged array", e.to_string()))?;
     Ok(NumberArray {
         shape: view.shape().to_vec(),
         name,

@@ -199,6 +199,7 @@ impl Hand {
                 )
             })
             .collect();
+        // a closed stroke stays closed where its ends would be moved apart
         if own.first() == own.last() {
             let last = points.len() - 1;
             points[last] = points[0];

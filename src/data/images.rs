@@ -1,6 +1,6 @@
 //! A set of labelled images in memory, its checksum and class counts; reading files is for the formats.
 
-use crate::error::{Error, Result};
+use crate::error::{refuse, Result};
 use crate::store;
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
@@ -83,16 +83,16 @@ impl ImageSet {
     /// Refuses a set without classes for what counts by them.
     ///
     /// # Errors
-    /// [`Error::Argument`] that says what needs them.
+    /// [`crate::error::Error::Argument`] that says what needs them.
     pub fn check_labels(&self, what: &str) -> Result<()> {
         if self.has_labels() {
             return Ok(());
         }
-        Err(Error::argument(
+        refuse(
             format!("{what} on {}", self.title),
             "the class of each input: an array `y` or `labels` in the file",
             "inputs alone",
-        ))
+        )
     }
 
     /// True without images; no loader gives such a set.

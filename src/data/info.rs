@@ -1,7 +1,7 @@
 //! What is known of a data set and what of it is in the data folder; printing is for the program.
 
 use super::{cifar, fetch, idx, load, DatasetName, DatasetSpec, ImageSet, Split};
-use crate::error::{Error, IoContext, Result};
+use crate::error::{refuse, Error, IoContext, Result};
 use crate::store;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -62,7 +62,7 @@ pub fn info(name: DatasetName, folder: &Path) -> Result<DataInfo> {
     let Some(classes) = name.classes() else {
         let expected =
             "a data set of known images: those of `folder` and `file` are the user's own";
-        return Err(Error::argument("dataset", expected, format!("`{name}`")));
+        return refuse("dataset", expected, format!("`{name}`"));
     };
     let mut title = name.title().to_owned();
     let mut half = |split| match load(&DatasetSpec::of(name), split, folder) {

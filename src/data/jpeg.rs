@@ -23,6 +23,7 @@ struct Component {
 }
 
 /// What the markers of a file say.
+#[derive(Default)]
 struct Markers {
     height: usize,
     width: usize,
@@ -79,13 +80,7 @@ fn colour_of_ink(ink: &[u8]) -> [u8; 3] {
 /// Walks over the segments of a file, past the coded data of its scans.
 fn read_markers(bytes: &[u8]) -> Result<Markers, (&'static str, String)> {
     let torn = || ("a whole JPEG image", "a truncated file".to_owned());
-    let mut markers = Markers {
-        height: 0,
-        width: 0,
-        components: Vec::new(),
-        jfif: false,
-        adobe: None,
-    };
+    let mut markers = Markers::default();
     let (mut at, mut scans) = (2, 0);
     loop {
         // stuffed bytes, restarts and fillers lie inside coded data

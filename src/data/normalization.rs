@@ -1,6 +1,6 @@
 //! Mean and standard deviation of pixels, and the names that they go by.
 
-use crate::error::{Error, Result};
+use crate::error::{refuse, Error, Result};
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -16,21 +16,24 @@ pub struct Normalization {
     pub std: Vec<f32>,
 }
 
+/// Mean and standard deviation, each one number per channel or one for all.
+pub(super) type Statistics = (&'static [f32], &'static [f32]);
+
+/// Those of torchvision's and timm's checkpoints, and of Idelbayev's CIFAR ResNets.
+pub(super) const IMAGENET: Statistics = (&[0.485, 0.456, 0.406], &[0.229, 0.224, 0.225]);
+
+/// Those of CIFAR-10, over the pixels of its training set.
+pub(super) const CIFAR_10: Statistics = (&[0.4914, 0.4822, 0.4465], &[0.2470, 0.2435, 0.2616]);
+
 /// Names of well-known statistics, with what they are.
-const NAMED: [(&str, &[f32], &[f32]); 5] = [
-    // torchvision's and timm's checkpoints, and Idelbayev's CIFAR ResNets
-    ("imagenet", &[0.485, 0.456, 0.406], &[0.229, 0.224, 0.225]),
-    // over the pixels of its training set
-    (
-        "cifar10",
-        &[0.4914, 0.4822, 0.4465],
-        &[0.2470, 0.2435, 0.2616],
-    ),
+const NAMED: [(&str, Statistics); 5] = [
+    ("imagenet", IMAGENET),
+    ("cifar10", CIFAR_10),
     // timm's vision transformers that were trained by Google
-    ("half", &[0.5], &[0.5]),
-    ("none", &[0.0], &[1.0]),
+    ("half", (&[0.5], &[0.5])),
+    ("none", (&[0.0], &[1.0])),
     // networks that take pixels of 0 to 255, see `Normalization::tables`
-    ("raw", &[0.0], &[RAW]),
+    ("raw", (&[0.0], &[RAW])),
 ];
 
 /// The deviation that `raw` is written with.
@@ -44,11 +47,15 @@ const EXPECTED: &str =
 impl Normalization {
     /// Statistics that have a name.
     pub fn named(name: &str) -> Option<Self> {
-        let known = NAMED.iter().find(|(known, ..)| *known == name);
-        known.map(|(_, mean, std)| Self {
+        let known = NAMED.iter().find(|(known, _)| *known == name);
+        known.map(|(_, statistics)| Self::of(*statistics))
+    }
+
+    pub(super) fn of((mean, std): Statistics) -> Self {
+        Self {
             mean: mean.to_vec(),
             std: std.to_vec(),
-        })
+        }
     }
 
     /// Checks lengths and ranges.
@@ -62,7 +69,7 @@ impl Normalization {
         ] {
             let lengths = [1, 3].contains(&values.len()) && self.mean.len() == self.std.len();
             if !lengths || !values.iter().all(|value| range.contains(value)) {
-                return Err(Error::argument(
+                return refuse(
                     format!("dataset.normalization.{key}"),
                     format!(
                         "one number or three, as many as of the other key, from {} to {} (pixels as 0 to 1)",
@@ -70,7 +77,7 @@ impl Normalization {
                         range.end()
                     ),
                     format!("{values:?}"),
-                ));
+                );
             }
         }
         Ok(())
@@ -117,11 +124,11 @@ impl Normalization {
         if spread.mean.len() == channels {
             Ok(spread)
         } else {
-            Err(Error::argument(
+            refuse(
                 "--normalize (dataset.normalization)",
                 format!("numbers for images of {channels} channels"),
                 format!("`{self}`, which has {}", self.mean.len()),
-            ))
+            )
         }
     }
 }
@@ -129,12 +136,9 @@ impl Normalization {
 /// Its name where it has one, else MEAN/STD.
 impl fmt::Display for Normalization {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let alike = |(name, mean, std): &(&'static str, &[f32], &[f32])| {
-            let named = Self {
-                mean: mean.to_vec(),
-                std: std.to_vec(),
-            };
-            (named.spread(self.mean.len()) == *self).then_some(*name)
+        let alike = |(name, statistics): &(&'static str, Statistics)| {
+            let named = Self::of(*statistics).spread(self.mean.len());
+            (named == *self).then_some(*name)
         };
         if let Some(name) = NAMED.iter().find_map(alike) {
             return f.write_str(name);
@@ -164,7 +168,7 @@ impl FromStr for Normalization {
         let both = parts.and_then(|(mean, std)| Some((numbers(mean)?, numbers(std)?)));
         let Some((mean, std)) = both else {
             let found = format!("`{text}`");
-            return Err(Error::argument("dataset.normalization", EXPECTED, found));
+            return refuse("dataset.normalization", EXPECTED, found);
         };
         let normalization = Self { mean, std };
         normalization.check()?;

@@ -4,7 +4,7 @@
 //! little-endian), the pixels in the order of [`ImageSet::pixels`], and SHA-256 of all that in 64 hexadecimal digits.
 
 use super::{ImageSet, MAX_IMAGES};
-use crate::error::{Error, IoContext, Result};
+use crate::error::{refuse, Error, IoContext, Result};
 use crate::store;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -76,7 +76,7 @@ pub fn write_packed(path: &Path, set: &ImageSet) -> Result<()> {
     let Some(header) = header else {
         let expected = format!("1 to {MAX_IMAGES} images with all their pixels");
         let found = format!("{} labels and {} pixels", set.len(), pixels.len());
-        return Err(Error::argument("images to pack", expected, found));
+        return refuse("images to pack", expected, found);
     };
     let labels: Vec<u8> = set
         .labels

@@ -15,12 +15,8 @@ const MOST_VALUES: usize = 8_000_000;
 /// Longest piece of the stack machine's own text: a name of a module, a number.
 const LONGEST_LINE: usize = 200;
 
-/// Images and labels of a batch.
-pub(super) struct PythonBatch {
-    /// Image after image, channel after channel, row after row.
-    pub(super) pixels: Vec<u8>,
-    pub(super) labels: Vec<u16>,
-}
+/// Images, image after image, channel after channel, row after row, and their labels.
+type Batch = (Vec<u8>, Vec<u16>);
 
 /// Number of a value in the machine's store.
 type Place = usize;
@@ -41,6 +37,7 @@ enum Value<'a> {
     Array(Option<(Place, Place, bool, Place)>),
 }
 
+#[derive(Default)]
 struct Machine<'a> {
     bytes: &'a [u8],
     at: usize,
@@ -53,13 +50,10 @@ struct Machine<'a> {
 ///
 /// # Errors
 /// [`Error::Input`] with the path where the file is damaged or no such batch.
-pub(super) fn read(path: &Path, bytes: &[u8], size: usize) -> Result<PythonBatch> {
+pub(super) fn read(path: &Path, bytes: &[u8], size: usize) -> Result<Batch> {
     let mut machine = Machine {
         bytes,
-        at: 0,
-        values: Vec::new(),
-        stack: Vec::new(),
-        memo: Vec::new(),
+        ..Machine::default()
     };
     let batch = machine.run().and_then(|top| machine.batch(top, size));
     batch.map_err(|found| {
@@ -68,6 +62,11 @@ pub(super) fn read(path: &Path, bytes: &[u8], size: usize) -> Result<PythonBatch
         );
         Error::input(path, expected, found)
     })
+}
+
+/// A number from its bytes, the highest first.
+fn whole<'b>(bytes: impl Iterator<Item = &'b u8>) -> u64 {
+    bytes.fold(0, |n, byte| n << 8 | u64::from(*byte))
 }
 
 type Found<T> = std::result::Result<T, String>;
@@ -85,11 +84,7 @@ impl<'a> Machine<'a> {
 
     /// A little-endian number of up to 8 bytes.
     fn number(&mut self, length: usize) -> Found<usize> {
-        let bytes = self.take(length)?;
-        let number = bytes
-            .iter()
-            .rev()
-            .fold(0u64, |n, byte| n << 8 | u64::from(*byte));
+        let number = whole(self.take(length)?.iter().rev());
         usize::try_from(number).map_err(|_| format!("a length of {number}"))
     }
 
@@ -212,15 +207,9 @@ impl<'a> Machine<'a> {
                 b'I' | b'L' => self.decimal()?,
                 0x8a => {
                     let bytes = self.sized(1)?;
-                    let number = bytes
-                        .iter()
-                        .rev()
-                        .fold(0i64, |n, byte| n << 8 | i64::from(*byte));
-                    let known = bytes.len() < 8;
-                    self.push(if known {
-                        Value::Number(number)
-                    } else {
-                        Value::Other
+                    self.push(match bytes.len() {
+                        0..8 => Value::Number(whole(bytes.iter().rev()) as i64),
+                        _ => Value::Other,
                     })?;
                 }
                 b'G' => {
@@ -230,8 +219,7 @@ impl<'a> Machine<'a> {
                 b'U' | b'C' | 0x8c => self.text(1)?,
                 b'T' | b'B' | b'X' => self.text(4)?,
                 0x8d | 0x8e | 0x96 => self.text(8)?,
-                b')' => self.push(Value::List(Vec::new()))?,
-                b']' => self.push(Value::List(Vec::new()))?,
+                b')' | b']' => self.push(Value::List(Vec::new()))?,
                 b'}' => self.push(Value::Dictionary(Vec::new()))?,
                 b'l' | b't' => {
                     let items = self.since_mark()?;
@@ -278,33 +266,29 @@ impl<'a> Machine<'a> {
                     let state = self.pop()?;
                     self.build(state)?;
                 }
-                b'p' => {
-                    let place = self.line()?;
-                    self.put(place.parse().map_err(|_| format!("the memo {place}"))?)?;
-                }
-                b'q' => {
-                    let place = self.number(1)?;
-                    self.put(place)?;
-                }
-                b'r' => {
-                    let place = self.number(4)?;
+                b'p' | b'q' | b'r' => {
+                    let place = self.memo_place(code)?;
                     self.put(place)?;
                 }
                 0x94 => self.put(self.memo.len())?,
-                b'g' => {
-                    let place = self.line()?;
-                    self.get(place.parse().map_err(|_| format!("the memo {place}"))?)?;
-                }
-                b'h' => {
-                    let place = self.number(1)?;
-                    self.get(place)?;
-                }
-                b'j' => {
-                    let place = self.number(4)?;
+                b'g' | b'h' | b'j' => {
+                    let place = self.memo_place(code)?;
                     self.get(place)?;
                 }
                 other => return Err(format!("the pickle code {other:#04x}")),
             }
+        }
+    }
+
+    /// The place in the memo that follows a code: a line of text, one byte or four.
+    fn memo_place(&mut self, code: u8) -> Found<usize> {
+        match code {
+            b'p' | b'g' => {
+                let place = self.line()?;
+                place.parse().map_err(|_| format!("the memo {place}"))
+            }
+            b'q' | b'h' => self.number(1),
+            _ => self.number(4),
         }
     }
 
@@ -372,6 +356,7 @@ impl<'a> Machine<'a> {
     /// Fills the value on top of the stack, an array or a type, from its state.
     fn build(&mut self, state: Place) -> Found<()> {
         let state = self.items(state).to_vec();
+        // of a type: version, byte order, ...; of an array: version, shape, type, order of the indices, content
         let big = state
             .get(1)
             .is_some_and(|order| self.content(*order) == b">");
@@ -427,11 +412,10 @@ impl<'a> Machine<'a> {
             ));
         }
         let number = |cell: &[u8]| {
-            let join = |n: u64, byte: &u8| n << 8 | u64::from(*byte);
             let whole = if *big {
-                cell.iter().fold(0, join)
+                whole(cell.iter())
             } else {
-                cell.iter().rev().fold(0, join)
+                whole(cell.iter().rev())
             };
             T::try_from(whole).map_err(|_| "an array with numbers out of range".to_owned())
         };
@@ -447,7 +431,7 @@ impl<'a> Machine<'a> {
         Ok((shape, numbers))
     }
 
-    fn batch(&self, top: Place, size: usize) -> Found<PythonBatch> {
+    fn batch(&self, top: Place, size: usize) -> Found<Batch> {
         let Value::Dictionary(entries) = &self.values[top] else {
             return Err("another object".to_owned());
         };
@@ -478,7 +462,7 @@ impl<'a> Machine<'a> {
         if labels.len() != shape[0] || labels.is_empty() {
             return Err(format!("{} labels and {} images", labels.len(), shape[0]));
         }
-        Ok(PythonBatch { pixels, labels })
+        Ok((pixels, labels))
     }
 }
 
@@ -559,13 +543,13 @@ mod tests {
     fn batches_of_every_protocol_are_read() {
         for bytes in BATCHES {
             let batch = read(Path::new("b"), bytes, 6).unwrap();
-            assert_eq!(batch.labels, [7, 1]);
-            assert_eq!(batch.pixels, (0..12).collect::<Vec<u8>>());
+            assert_eq!(batch.1, [7, 1]);
+            assert_eq!(batch.0, (0..12).collect::<Vec<u8>>());
         }
         for bytes in FINE {
             let batch = read(Path::new("b"), bytes, 6).unwrap();
-            assert_eq!(batch.labels, [99, 5]);
-            assert_eq!(batch.pixels, (0..12).collect::<Vec<u8>>());
+            assert_eq!(batch.1, [99, 5]);
+            assert_eq!(batch.0, (0..12).collect::<Vec<u8>>());
         }
     }
 

@@ -1,10 +1,14 @@
 //! The settings of a data set: its name, held-out fraction, augmentation and normalisation; reads no image.
 
-use super::Normalization;
-use super::MAX_IMAGES;
-use crate::error::{Error, Result};
+use super::normalization::{Statistics, CIFAR_10, IMAGENET};
+use super::{Normalization, MAX_IMAGES};
+use crate::error::{refuse, Error, Result};
+use crate::units::words;
 use serde::{Deserialize, Serialize};
-use std::{fmt, str::FromStr};
+use std::str::FromStr;
+
+/// Mean and standard deviation of CIFAR-100 that its published recipes use.
+const CIFAR_100: Statistics = (&[0.5071, 0.4865, 0.4409], &[0.2673, 0.2564, 0.2762]);
 
 /// A data set that the program knows.
 #[derive(
@@ -44,127 +48,73 @@ pub enum DatasetName {
     EmnistMnist,
 }
 
+words!(
+    DatasetName:
+    Glyphs "glyphs",
+    Mnist "mnist",
+    Cifar10 "cifar10",
+    Cifar100 "cifar100",
+    Folder "folder",
+    File "file",
+    FashionMnist "fashion-mnist",
+    Kmnist "kmnist",
+    EmnistBalanced "emnist-balanced",
+    EmnistByclass "emnist-byclass",
+    EmnistBymerge "emnist-bymerge",
+    EmnistLetters "emnist-letters",
+    EmnistDigits "emnist-digits",
+    EmnistMnist "emnist-mnist"
+);
+
 /// What is known of a data set beforehand.
 struct Facts {
-    name: &'static str,
     title: &'static str,
     classes: Option<usize>,
     channels: usize,
     side: usize,
-    mean: &'static [f32],
-    std: &'static [f32],
+    statistics: Statistics,
 }
 
 impl DatasetName {
-    /// Every data set.
-    pub const ALL: [Self; 14] = [
-        Self::Glyphs,
-        Self::Mnist,
-        Self::Cifar10,
-        Self::Cifar100,
-        Self::Folder,
-        Self::File,
-        Self::FashionMnist,
-        Self::Kmnist,
-        Self::EmnistBalanced,
-        Self::EmnistByclass,
-        Self::EmnistBymerge,
-        Self::EmnistLetters,
-        Self::EmnistDigits,
-        Self::EmnistMnist,
-    ];
-
     fn facts(self) -> Facts {
-        let grey = |name, title, classes, mean: &'static [f32; 1], std: &'static [f32; 1]| Facts {
-            name,
+        let grey = |title, classes, mean: &'static [f32; 1], std: &'static [f32; 1]| Facts {
             title,
             classes: Some(classes),
             channels: 1,
             side: 28,
-            mean,
-            std,
+            statistics: (mean, std),
         };
-        let colour =
-            |name, title, classes, side, mean: &'static [f32; 3], std: &'static [f32; 3]| Facts {
-                name,
-                title,
-                classes,
-                channels: 3,
-                side,
-                mean,
-                std,
-            };
+        let emnist = |title, classes| grey(title, classes, &[0.1751], &[0.3332]);
+        let colour = |title, classes, side, statistics| Facts {
+            title,
+            classes,
+            channels: 3,
+            side,
+            statistics,
+        };
         match self {
-            Self::Glyphs => grey("glyphs", "glyphs", 10, &[0.1682], &[0.2138]),
-            Self::Mnist => grey("mnist", "MNIST", 10, &[0.1307], &[0.3081]),
-            Self::Cifar10 => colour(
-                "cifar10",
-                "CIFAR-10",
-                Some(10),
-                32,
-                &[0.4914, 0.4822, 0.4465],
-                &[0.2470, 0.2435, 0.2616],
-            ),
-            Self::Cifar100 => colour(
-                "cifar100",
-                "CIFAR-100",
-                Some(100),
-                32,
-                &[0.5071, 0.4865, 0.4409],
-                &[0.2673, 0.2564, 0.2762],
-            ),
-            Self::Folder => colour(
-                "folder",
-                "folder",
-                None,
-                FolderSpec::default().size(),
-                &[0.485, 0.456, 0.406],
-                &[0.229, 0.224, 0.225],
-            ),
+            Self::Glyphs => grey("glyphs", 10, &[0.1682], &[0.2138]),
+            Self::Mnist => grey("MNIST", 10, &[0.1307], &[0.3081]),
+            Self::Cifar10 => colour("CIFAR-10", Some(10), 32, CIFAR_10),
+            Self::Cifar100 => colour("CIFAR-100", Some(100), 32, CIFAR_100),
+            Self::Folder => colour("folder", None, FolderSpec::default().size(), IMAGENET),
             Self::File => Facts {
-                name: "file",
                 title: "file",
                 classes: None,
                 // the file says it: `DatasetSpec::shape` is not asked
                 channels: 1,
                 side: 1,
-                mean: &[0.0],
-                std: &[1.0],
+                statistics: (&[0.0], &[1.0]),
             },
-            Self::FashionMnist => grey("fashion-mnist", "Fashion-MNIST", 10, &[0.2860], &[0.3530]),
-            Self::Kmnist => grey("kmnist", "KMNIST", 10, &[0.1918], &[0.3483]),
-            Self::EmnistBalanced => grey(
-                "emnist-balanced",
-                "EMNIST balanced",
-                47,
-                &[0.1751],
-                &[0.3332],
-            ),
-            Self::EmnistByclass => grey(
-                "emnist-byclass",
-                "EMNIST by class",
-                62,
-                &[0.1751],
-                &[0.3332],
-            ),
-            Self::EmnistBymerge => grey(
-                "emnist-bymerge",
-                "EMNIST by merge",
-                47,
-                &[0.1751],
-                &[0.3332],
-            ),
-            Self::EmnistLetters => {
-                grey("emnist-letters", "EMNIST letters", 27, &[0.1751], &[0.3332])
-            }
-            Self::EmnistDigits => grey("emnist-digits", "EMNIST digits", 10, &[0.1751], &[0.3332]),
-            Self::EmnistMnist => grey("emnist-mnist", "EMNIST MNIST", 10, &[0.1751], &[0.3332]),
+            Self::FashionMnist => grey("Fashion-MNIST", 10, &[0.2860], &[0.3530]),
+            Self::Kmnist => grey("KMNIST", 10, &[0.1918], &[0.3483]),
+            Self::EmnistBalanced => emnist("EMNIST balanced", 47),
+            Self::EmnistByclass => emnist("EMNIST by class", 62),
+            Self::EmnistBymerge => emnist("EMNIST by merge", 47),
+            Self::EmnistLetters => emnist("EMNIST letters", 27),
+            Self::EmnistDigits => emnist("EMNIST digits", 10),
+            Self::EmnistMnist => emnist("EMNIST MNIST", 10),
         }
-    }
-
-    /// The word used in files and on the command line.
-    pub fn name(self) -> &'static str {
-        self.facts().name
     }
 
     /// The name used in tables and figures.
@@ -200,11 +150,7 @@ impl DatasetName {
     /// CIFAR-10. For the others the values that their published recipes use (one for all of EMNIST: that of the
     /// balanced set), for `folder` those of ImageNet, for `file` one number for all channels: pixels as 0 to 1.
     pub fn default_normalization(self) -> Normalization {
-        let facts = self.facts();
-        Normalization {
-            mean: facts.mean.to_vec(),
-            std: facts.std.to_vec(),
-        }
+        Normalization::of(self.facts().statistics)
     }
 
     /// The same for a network of that many channels, where it is one.
@@ -217,12 +163,6 @@ impl DatasetName {
     }
 }
 
-impl fmt::Display for DatasetName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
 impl FromStr for DatasetName {
     type Err = Error;
     fn from_str(text: &str) -> Result<Self> {
@@ -231,11 +171,8 @@ impl FromStr for DatasetName {
             .find(|known| known.name() == text)
             .ok_or_else(|| {
                 let known: Vec<String> = Self::ALL.iter().map(|name| format!("`{name}`")).collect();
-                Error::argument(
-                    "dataset",
-                    format!("one of {}", known.join(", ")),
-                    format!("`{text}`"),
-                )
+                let expected = format!("one of {}", known.join(", "));
+                Error::argument("dataset", expected, format!("`{text}`"))
             })
     }
 }
@@ -389,87 +326,70 @@ impl DatasetSpec {
     /// # Errors
     /// [`Error::Argument`] that names the key, what it may hold and what it holds.
     pub fn check(&self) -> Result<()> {
-        let wrong = |key: &str, expected: &str, found: String| {
-            Err(Error::argument(format!("dataset.{key}"), expected, found))
-        };
         if !(0.0..=0.5).contains(&self.validation) {
-            return wrong(
-                "validation",
-                "a fraction from 0 to 0.5",
-                self.validation.to_string(),
-            );
+            let expected = "a fraction from 0 to 0.5";
+            return refuse("dataset.validation", expected, self.validation);
         }
-        if self.augmentation.flip && !self.name.may_be_mirrored() {
-            let found = format!("true with `{}`", self.name);
-            return wrong(
-                "augmentation.flip",
-                "false: only photographs may be mirrored, not digits",
-                found,
-            );
+        let with_name = |value: &str| format!("{value} with `{}`", self.name);
+        let Augmentation {
+            flip,
+            crop_padding,
+            random_resized_crop,
+        } = self.augmentation;
+        if flip && !self.name.may_be_mirrored() {
+            let expected = "false: only photographs may be mirrored, not digits";
+            return refuse("dataset.augmentation.flip", expected, with_name("true"));
         }
-        if self.augmentation.crop_padding > 8 {
-            let found = self.augmentation.crop_padding.to_string();
-            return wrong("augmentation.crop_padding", "0 to 8 pixels", found);
+        if crop_padding > 8 {
+            let key = "dataset.augmentation.crop_padding";
+            return refuse(key, "0 to 8 pixels", crop_padding);
         }
-        if let Some(fraction) = self.augmentation.random_resized_crop {
-            let applies = self.name.may_be_mirrored() && self.augmentation.crop_padding == 0;
+        if let Some(fraction) = random_resized_crop {
+            let applies = self.name.may_be_mirrored() && crop_padding == 0;
             if !(applies && fraction > 0.0 && fraction <= 1.0) {
-                return wrong(
-                    "augmentation.random_resized_crop",
-                    "a fraction above 0 and up to 1, for photographs, without `crop_padding`",
-                    format!("{fraction} with `{}`", self.name),
-                );
+                let key = "dataset.augmentation.random_resized_crop";
+                let expected =
+                    "a fraction above 0 and up to 1, for photographs, without `crop_padding`";
+                return refuse(key, expected, with_name(&fraction.to_string()));
             }
         }
         if let Some(normalization) = &self.normalization {
             normalization.check()?;
         }
-        if let Some(folder) = &self.folder {
-            if self.name != DatasetName::Folder {
-                let found = format!("it with `{}`", self.name);
-                return wrong("folder", "nothing: it is for the data set `folder`", found);
+        let check_owner = |owner: DatasetName| {
+            if self.name == owner {
+                return Ok(());
             }
+            let expected = format!("nothing: it is for the data set `{owner}`");
+            refuse(format!("dataset.{owner}"), expected, with_name("it"))
+        };
+        if let Some(folder) = &self.folder {
+            check_owner(DatasetName::Folder)?;
             let (size, resize) = (folder.size(), folder.resize());
             if !(1..=1024).contains(&size) {
-                return wrong("folder.size", "1 to 1024 pixels", size.to_string());
+                return refuse("dataset.folder.size", "1 to 1024 pixels", size);
             }
             if !(size..=2048).contains(&resize) {
-                return wrong(
-                    "folder.resize",
-                    &format!("{size} (the size) to 2048 pixels"),
-                    resize.to_string(),
-                );
+                let expected = format!("{size} (the size) to 2048 pixels");
+                return refuse("dataset.folder.resize", expected, resize);
             }
         }
         if let Some(file) = &self.file {
-            if self.name != DatasetName::File {
-                let found = format!("it with `{}`", self.name);
-                return wrong("file", "nothing: it is for the data set `file`", found);
-            }
+            check_owner(DatasetName::File)?;
             if let Some(classes) = file.classes.filter(|own| !(1..=1 << 16).contains(own)) {
-                return wrong("file.classes", "1 to 65536 classes", classes.to_string());
+                return refuse("dataset.file.classes", "1 to 65536 classes", classes);
             }
         }
         let Some(glyphs) = &self.glyphs else {
             return Ok(());
         };
-        if self.name != DatasetName::Glyphs {
-            return wrong(
-                "glyphs",
-                "nothing: it is for the data set `glyphs`",
-                format!("it with `{}`", self.name),
-            );
-        }
+        check_owner(DatasetName::Glyphs)?;
         for (key, images) in [
-            ("training_images", glyphs.training_images),
-            ("test_images", glyphs.test_images),
+            ("dataset.glyphs.training_images", glyphs.training_images),
+            ("dataset.glyphs.test_images", glyphs.test_images),
         ] {
             if !(10..=MAX_IMAGES).contains(&images) {
-                return wrong(
-                    &format!("glyphs.{key}"),
-                    "10 to 1000000 images",
-                    images.to_string(),
-                );
+                return refuse(key, "10 to 1000000 images", images);
             }
         }
         Ok(())

@@ -1,7 +1,7 @@
 //! Which images are used when: validation split, subsets, order of an epoch; pixels are not touched.
 
 use super::ImageSet;
-use crate::error::{Error, Result};
+use crate::error::{refuse, Result};
 use crate::seed::{Purpose, Seed, Stream};
 
 /// Splits a training set into (training, validation) indices, each ascending. About `fraction` of the
@@ -31,14 +31,10 @@ impl ImageSet {
     /// set.
     ///
     /// # Errors
-    /// [`Error::Argument`] where `n` is 0 or more than there are.
+    /// [`crate::error::Error::Argument`] where `n` is 0 or more than there are.
     pub fn subset(&self, n: usize, seed: Seed) -> Result<Vec<u32>> {
         if n == 0 || n > self.len() {
-            return Err(Error::argument(
-                "images",
-                format!("1 to {} ({})", self.len(), self.title),
-                n.to_string(),
-            ));
+            return refuse("images", format!("1 to {} ({})", self.len(), self.title), n);
         }
         let stream = &mut seed.stream(Purpose::Images, &[]);
         if self.has_labels() {

@@ -5,7 +5,7 @@ use super::pattern::FaultKind;
 use super::reads::Rate;
 use super::{CellSource, Chip, FailingCell, FaultModel, Protection};
 use crate::code::{CodeFault, FaultsOfActivations};
-use crate::error::{Error, Result};
+use crate::error::{refuse, Result};
 use crate::seed::{Purpose, Seed, Skips};
 use crate::units::{Ber, ChipId};
 use std::borrow::Cow;
@@ -53,18 +53,17 @@ impl ActivationMemory {
     /// a tensor begin again at the first: elements share a word that are not needed at the same time.
     ///
     /// # Errors
-    /// [`Error::Argument`] for codes of other than 1 to 16 bits, and for no words.
+    /// [`crate::error::Error::Argument`] for codes of other than 1 to 16 bits, and for no words.
     pub fn new(code_bits: u32, tensors: Vec<Range<u64>>, words: Option<u64>) -> Result<Self> {
         if !(1..=16).contains(&code_bits) {
-            let found = code_bits.to_string();
-            return Err(Error::argument("bits of activations", "1 to 16", found));
+            return refuse("bits of activations", "1 to 16", code_bits);
         }
         let needed = tensors.iter().map(|span| span.end).max().unwrap_or(0);
         let capacity = words.unwrap_or(needed);
         let words = capacity.min(needed);
         if words == 0 {
             let expected = "at least a word";
-            return Err(Error::argument("activation memory", expected, "none"));
+            return refuse("activation memory", expected, "none");
         }
         let exposed = (0..code_bits, vec![true; tensors.len()]);
         Ok(Self {
@@ -81,7 +80,7 @@ impl ActivationMemory {
     /// bits lie behind the words.
     ///
     /// # Errors
-    /// [`Error::Argument`] for check bits where faults reach a part of the memory alone.
+    /// [`crate::error::Error::Argument`] for check bits where faults reach a part of the memory alone.
     pub fn under(mut self, protection: Protection) -> Result<Self> {
         let robust = protection.robust_bits(self.code_bits);
         self.guard = Guard::of(protection);
@@ -90,7 +89,7 @@ impl ActivationMemory {
         if self.guard.is_some() && !is_whole {
             let expected = "all of the memory to be unreliable: check bits are of whole words";
             let found = format!("a part of it, under `{protection}`");
-            return Err(Error::argument("faults", expected, found));
+            return refuse("faults", expected, found);
         }
         bits.end = bits.end.min(self.code_bits - robust);
         bits.start = bits.start.min(bits.end);
@@ -160,7 +159,7 @@ impl ActivationMemory {
     /// fail at every higher rate. The others fail anew for each image and tensor, independently of each other, wherever they lie.
     ///
     /// # Errors
-    /// [`Error::Argument`] for listed cells, a wrong array, a rate that a biased kind cannot have, and check bits in cells that
+    /// [`crate::error::Error::Argument`] for listed cells, a wrong array, a rate that a biased kind cannot have, and check bits in cells that
     /// do not invert their bit: what is read would depend on all words of a codeword.
     pub fn on(
         &self,
@@ -171,16 +170,12 @@ impl ActivationMemory {
     ) -> Result<ActivationReads<'_>> {
         let CellSource::Drawn(array) = model.cells else {
             let expected = "cells that are drawn";
-            return Err(Error::argument(
-                "faults in activations",
-                expected,
-                "a fault map",
-            ));
+            return refuse("faults in activations", expected, "a fault map");
         };
         if self.guard.is_some() && model.kind != FaultKind::Flip {
             let expected = "cells that invert their bit, or no protection by check bits";
             let found = format!("{:?}", model.kind).to_lowercase();
-            return Err(Error::argument("faults in activations", expected, found));
+            return refuse("faults in activations", expected, found);
         }
         // cells of their own, beside those of the weights
         let seed = Seed(seed.stream(Purpose::Activations, &[]).below(u64::MAX));

@@ -1,7 +1,7 @@
 //! Shape and correlations of a memory array. Which of its cells fail is the chip's affair.
 
 use super::ArrayLabel;
-use crate::error::{Error, Result};
+use crate::error::{refuse, Result};
 use serde::{Deserialize, Serialize};
 
 /// Largest bank, in cells.
@@ -30,40 +30,32 @@ impl ArraySpec {
     /// Checks every number.
     ///
     /// # Errors
-    /// [`Error::Argument`] that names the field.
+    /// [`crate::error::Error::Argument`] that names the field.
     pub fn check(&self) -> Result<()> {
         let (rows, columns, word) = (self.rows, self.columns, self.word_bits);
         let cells = u64::from(rows) * u64::from(columns);
         if rows == 0 || cells > MOST_CELLS {
             let expected = "at least 1, with rows · columns at most 67108864";
-            return Err(Error::argument(
+            return refuse(
                 "rows",
                 expected,
                 format!("{rows} rows of {columns} columns"),
-            ));
+            );
         }
         if columns == 0 {
-            return Err(Error::argument("columns", "at least 1", "0"));
+            return refuse("columns", "at least 1", "0");
         }
         if word == 0 || (columns % word != 0 && word % columns != 0) {
             let expected = format!("a divisor or a multiple of the {columns} columns");
-            return Err(Error::argument("word_bits", expected, word.to_string()));
+            return refuse("word_bits", expected, word);
         }
         let (column, bank) = (self.column_correlation, self.bank_correlation);
         if !(0.0..1.0).contains(&column) {
-            return Err(Error::argument(
-                "column_correlation",
-                "0 or more and below 1",
-                column.to_string(),
-            ));
+            return refuse("column_correlation", "0 or more and below 1", column);
         }
         if !(0.0..=column).contains(&bank) {
             let expected = format!("0 to the column correlation {column}");
-            return Err(Error::argument(
-                "bank_correlation",
-                expected,
-                bank.to_string(),
-            ));
+            return refuse("bank_correlation", expected, bank);
         }
         Ok(())
     }

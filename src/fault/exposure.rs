@@ -1,7 +1,7 @@
 //! Which stored bits faults can reach: all of them, those of some layers, or some bit planes of the codes.
 
 use super::{FaultSpec, Noise};
-use crate::error::{Error, Result};
+use crate::error::{refuse, Result};
 use std::ops::Range;
 
 /// Every bit plane.
@@ -34,18 +34,14 @@ impl Exposure {
     /// in the order of the memory.
     ///
     /// # Errors
-    /// [`Error::Argument`] for a glob that matches none of these layers, with their names.
+    /// [`crate::error::Error::Argument`] for a glob that matches none of these layers, with their names.
     pub fn new(spec: &FaultSpec, layers: &[(&str, u64)]) -> Result<Self> {
         let globs = spec.globs()?;
         for (glob, text) in globs.iter().zip(&spec.layers) {
             if !layers.iter().any(|(name, _)| glob.is_match(name)) {
                 let names: Vec<&str> = layers.iter().map(|(name, _)| *name).collect();
                 let expected = format!("globs that match a stored layer: {}", names.join(", "));
-                return Err(Error::argument(
-                    "faults.layers",
-                    expected,
-                    format!("`{text}`"),
-                ));
+                return refuse("faults.layers", expected, format!("`{text}`"));
             }
         }
         let (mut words, mut all) = (Vec::<Range<u64>>::new(), 0);

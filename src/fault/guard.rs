@@ -62,6 +62,7 @@ impl Guard {
         match self {
             Self::Parity => {
                 let read = |bits: &u16| {
+                    // an odd number of wrong bits shows in the parity, and the word reads as zero
                     if (bits.count_ones() + check.count_ones()) % 2 == 1 {
                         Misread {
                             raised: 0,

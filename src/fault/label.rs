@@ -1,7 +1,7 @@
 //! The words of tables for arrays and for what failing cells do.
 
 use super::{KindName, Profile};
-use crate::error::{Error, Result};
+use crate::error::{refuse, Error, Result};
 use crate::table::text_value;
 use crate::units::text_form;
 use serde::{Deserialize, Serialize};
@@ -139,11 +139,7 @@ impl FromStr for FaultLabel {
                 "{} or {PROFILE}, then what else was asked",
                 KindName::WORDS.join(", ")
             );
-            return Err(Error::argument(
-                "kind of fault",
-                expected,
-                format!("`{text}`"),
-            ));
+            return refuse("kind of fault", expected, format!("`{text}`"));
         }
         Ok(Self {
             words: text.to_owned(),

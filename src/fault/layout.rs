@@ -4,7 +4,7 @@ use super::pattern::{faulty_words, FaultKind};
 use super::secded::{decode, encode, CHECK_BITS, DATA_BITS};
 use super::{Exposure, FailingCell, Protection};
 use crate::code::Word;
-use crate::error::{Error, Result};
+use crate::error::{refuse, Result};
 use std::ops::Range;
 
 /// Cells of a SECDED word.
@@ -52,7 +52,7 @@ impl Layout {
     /// The layout of layers of (words, bits of each, 1 to 8).
     ///
     /// # Errors
-    /// [`Error::Argument`] for other widths, and for more robust bits than a code has.
+    /// [`crate::error::Error::Argument`] for other widths, and for more robust bits than a code has.
     pub fn new(
         layers: impl IntoIterator<Item = (u64, u32)>,
         protection: Protection,
@@ -65,20 +65,12 @@ impl Layout {
         };
         for (words, bits) in layers {
             if !(1..=8).contains(&bits) {
-                return Err(Error::argument(
-                    "bits of stored codes",
-                    "1 to 8",
-                    bits.to_string(),
-                ));
+                return refuse("bits of stored codes", "1 to 8", bits);
             }
             if let Protection::Msb(robust) = protection {
                 if robust > bits {
                     let expected = format!("at most the {bits} bits of a stored code");
-                    return Err(Error::argument(
-                        "sweep.protection",
-                        expected,
-                        format!("`{protection}`"),
-                    ));
+                    return refuse("sweep.protection", expected, format!("`{protection}`"));
                 }
             }
             let end = layout.words + words;
@@ -162,7 +154,7 @@ impl Layout {
     /// Refuses a part of the memory that the protection cannot have for itself.
     ///
     /// # Errors
-    /// [`Error::Argument`]: SECDED words span layers and bits, a parity bit covers all bits of its code.
+    /// [`crate::error::Error::Argument`]: SECDED words span layers and bits, a parity bit covers all bits of its code.
     pub fn check_exposure(&self, exposure: &Exposure) -> Result<()> {
         let refused = match self.protection {
             Protection::None | Protection::Msb(_) => false,
@@ -177,11 +169,7 @@ impl Layout {
             self.protection
         );
         let expected = "all layers and bits to lie in one memory: its words span them";
-        Err(Error::argument(
-            what,
-            expected,
-            "layers or bits of their own",
-        ))
+        refuse(what, expected, "layers or bits of their own")
     }
 
     /// Keeps the cells that hold a bit that faults reach.
@@ -211,7 +199,7 @@ impl Layout {
     /// The words that read other than stored, as (index, word read), by index, where `cells` fail, by rising address.
     ///
     /// # Errors
-    /// [`Error::Argument`] where the words are not those of the layout, or as [`faulty_words`].
+    /// [`crate::error::Error::Argument`] where the words are not those of the layout, or as [`faulty_words`].
     pub(super) fn read(
         &self,
         kind: FaultKind,
@@ -220,11 +208,7 @@ impl Layout {
     ) -> Result<Vec<(usize, Word)>> {
         if words.len() as u64 != self.words {
             let expected = format!("the {} words of the layout", self.words);
-            return Err(Error::argument(
-                "stored words",
-                expected,
-                words.len().to_string(),
-            ));
+            return refuse("stored words", expected, words.len());
         }
         match self.protection {
             Protection::None | Protection::Msb(_) => self.read_plain(kind, cells, words),

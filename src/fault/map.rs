@@ -6,7 +6,7 @@ mod csv;
 
 use super::pattern::FaultKind;
 use super::{ArraySpec, FailingCell};
-use crate::error::{Error, Result};
+use crate::error::{refuse, Result};
 use crate::store;
 use crate::units::{Ber, Voltage, VoltageUnit};
 use std::collections::BTreeSet;
@@ -53,8 +53,8 @@ impl FaultMap {
     /// `shape` is the memory's array, whose columns a table of rows and columns has where it does not say its own.
     ///
     /// # Errors
-    /// [`Error::Missing`]; [`Error::Input`] with line for what is wrong in a file, a cell outside the memory or
-    /// named twice among it; [`Error::Argument`] for entries that are neither, and for a map of which far more cells
+    /// [`crate::error::Error::Missing`]; [`crate::error::Error::Input`] with line for what is wrong in a file, a cell outside the memory or
+    /// named twice among it; [`crate::error::Error::Argument`] for entries that are neither, and for a map of which far more cells
     /// fail at a higher voltage.
     pub fn read(entries: &[String], shape: &ArraySpec) -> Result<Self> {
         let mut map = match entries {
@@ -81,7 +81,7 @@ impl FaultMap {
     /// Fraction of failing cells over all chips at a voltage, and the cells of each chip.
     ///
     /// # Errors
-    /// [`Error::Argument`] for a voltage that the map does not hold, with those that it does.
+    /// [`crate::error::Error::Argument`] for a voltage that the map does not hold, with those that it does.
     pub fn at(&self, voltage: Voltage) -> Result<(Ber, Arc<Vec<Vec<FailingCell>>>)> {
         let Some((_, chips)) = self.points.iter().find(|(known, _)| *known == voltage) else {
             let known: Vec<String> = self
@@ -90,7 +90,7 @@ impl FaultMap {
                 .map(|(voltage, _)| voltage.to_string())
                 .collect();
             let expected = format!("a voltage of the fault map: {}", known.join(", "));
-            return Err(Error::argument("voltage", expected, voltage.to_string()));
+            return refuse("voltage", expected, voltage);
         };
         let failing: usize = chips.iter().map(Vec::len).sum();
         let ber = Ber::new(failing as f64 / (self.cells as f64 * f64::from(self.chips)))?;
@@ -113,7 +113,7 @@ impl FaultMap {
             if no_chance && above as f64 > MUCH_MORE * below as f64 {
                 let expected = "a fault map whose cells fail at every lower voltage too";
                 let found = found + ": are the voltages swapped?";
-                return Err(Error::argument("faults.map", expected, found));
+                return refuse("faults.map", expected, found);
             }
             if above > below {
                 self.remarks.push(format!(

@@ -3,7 +3,7 @@
 
 use super::FailingCell;
 use crate::code::{set, Word};
-use crate::error::{Error, Result};
+use crate::error::{refuse, Result};
 use crate::units::{words, Fraction};
 use serde::{Deserialize, Serialize};
 
@@ -122,7 +122,7 @@ pub fn apply(
 /// left alone, so that only faulty weights need be rewritten and restored.
 ///
 /// # Errors
-/// [`Error::Argument`] where `bits` is not 1 to 8, a cell lies beyond the words, or the cells are not in
+/// [`crate::error::Error::Argument`] where `bits` is not 1 to 8, a cell lies beyond the words, or the cells are not in
 /// rising order.
 pub fn faulty_words(
     kind: FaultKind,
@@ -146,18 +146,14 @@ pub fn faulty_words(
 
 fn check(cells: &[FailingCell], words: &[Word], bits: u32) -> Result<()> {
     if !(1..=8).contains(&bits) {
-        return Err(Error::argument(
-            "bits of stored codes",
-            "1 to 8",
-            bits.to_string(),
-        ));
+        return refuse("bits of stored codes", "1 to 8", bits);
     }
     if let Some(pair) = cells
         .windows(2)
         .find(|pair| pair[0].address >= pair[1].address)
     {
         let found = format!("{} before {}", pair[0].address, pair[1].address);
-        return Err(Error::argument("failing cells", "rising addresses", found));
+        return refuse("failing cells", "rising addresses", found);
     }
     let memory = words.len() as u64 * u64::from(bits);
     match cells.last() {
@@ -166,11 +162,7 @@ fn check(cells: &[FailingCell], words: &[Word], bits: u32) -> Result<()> {
                 "addresses below {memory} ({} words of {bits} bits)",
                 words.len()
             );
-            Err(Error::argument(
-                "failing cells",
-                expected,
-                cell.address.to_string(),
-            ))
+            refuse("failing cells", expected, cell.address)
         }
         _ => Ok(()),
     }

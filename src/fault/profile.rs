@@ -82,11 +82,8 @@ impl Profile {
             .find(|profile| profile.name == name)
             .ok_or_else(|| {
                 let known: Vec<&str> = CHIPS.iter().map(|profile| profile.name).collect();
-                Error::argument(
-                    "faults.profile",
-                    format!("one of {}", known.join(", ")),
-                    format!("`{name}`"),
-                )
+                let expected = format!("one of {}", known.join(", "));
+                Error::argument("faults.profile", expected, format!("`{name}`"))
             })
     }
 
@@ -99,16 +96,9 @@ impl Profile {
             .iter()
             .find(|point| point.ber == ber.get())
             .ok_or_else(|| {
-                let known: Vec<String> = self
-                    .measured
-                    .iter()
-                    .map(|point| point.ber.to_string())
-                    .collect();
-                let expected = format!(
-                    "a rate at which {} was measured: {}",
-                    self.name,
-                    known.join(", ")
-                );
+                let known = self.measured.iter().map(|point| point.ber.to_string());
+                let known = known.collect::<Vec<_>>().join(", ");
+                let expected = format!("a rate at which {} was measured: {known}", self.name);
                 Error::argument("bit error rate", expected, ber.to_string())
             })
     }

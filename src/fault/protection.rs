@@ -1,7 +1,7 @@
 //! How stored codes are protected against failing cells, as a user names it; addresses are the layout's affair.
 
 use super::secded::{CHECK_BITS, DATA_BITS};
-use crate::error::{Error, Result};
+use crate::error::{refuse, Error, Result};
 use crate::table::text_value;
 use crate::units::text_form;
 use serde::{Deserialize, Serialize};
@@ -66,11 +66,7 @@ impl Protection {
             let protection: Self = text.trim().parse()?;
             if all.contains(&protection) {
                 let found = format!("`{protection}` twice");
-                return Err(Error::argument(
-                    "sweep.protection",
-                    "each protection once",
-                    found,
-                ));
+                return refuse("sweep.protection", "each protection once", found);
             }
             all.push(protection);
         }

@@ -2,7 +2,7 @@
 
 use super::choice::parse_arrays;
 use super::{ArraySpec, FaultKind, KindName, Profile};
-use crate::error::{Error, Result};
+use crate::error::{refuse, Error, Result};
 use crate::units::Fraction;
 use serde::{Deserialize, Serialize};
 
@@ -68,11 +68,7 @@ impl FaultSpec {
         if let (Some(margin), false) = (&self.margin, self.map.is_empty()) {
             let expected =
                 "to be left out beside `faults.map`, whose cells fail as they were measured";
-            return Err(Error::argument(
-                "faults.margin",
-                expected,
-                format!("`{margin}`"),
-            ));
+            return refuse("faults.margin", expected, format!("`{margin}`"));
         }
         for (owner, is_given) in [
             ("map", !self.map.is_empty()),
@@ -82,11 +78,7 @@ impl FaultSpec {
             let mut besides = model_keys.iter().chain([&other]);
             if let Some((key, _)) = besides.find(|(_, given)| is_given && *given) {
                 let expected = format!("to be left out beside `faults.{owner}`, which says it");
-                return Err(Error::argument(
-                    format!("faults.{key}"),
-                    expected,
-                    "a value",
-                ));
+                return refuse(format!("faults.{key}"), expected, "a value");
             }
         }
         Ok(())
@@ -133,11 +125,11 @@ impl FaultSpec {
             if arrays[..i].contains(array) {
                 let own = own.label();
                 let expected = format!("arrays that differ (that of the memory model is: {own})");
-                return Err(Error::argument(
+                return refuse(
                     "faults.arrays",
                     expected,
                     format!("`{}` twice", array.label()),
-                ));
+                );
             }
         }
         Ok(if arrays.is_empty() {

@@ -1,7 +1,7 @@
 //! The memory models that come with the program, and finding one by name or path.
 
 use super::{MacroModel, MemoryModel};
-use crate::error::{Error, Result};
+use crate::error::{refuse, Result};
 use crate::store::read_text;
 use crate::yaml::{guess, Layer, LARGEST_FILE};
 use std::path::Path;
@@ -64,7 +64,7 @@ pub fn macro_names() -> Vec<&'static str> {
 /// A built-in model.
 ///
 /// # Errors
-/// [`Error::Argument`] that lists the known names where there is none of this name.
+/// [`crate::error::Error::Argument`] that lists the known names where there is none of this name.
 pub fn builtin(name: &str) -> Result<MemoryModel> {
     open_builtin(name)?.model()
 }
@@ -78,11 +78,7 @@ fn open_builtin(name: &str) -> Result<Memory> {
         Some((_, path, text)) => Memory::parse(Path::new(path), text),
         None => {
             let expected = format!("{}, or the path of a YAML file", names().join(", "));
-            Err(Error::argument(
-                "memory model",
-                expected,
-                guess(name, &names()),
-            ))
+            refuse("memory model", expected, guess(name, &names()))
         }
     }
 }
@@ -91,7 +87,7 @@ fn open_builtin(name: &str) -> Result<Memory> {
 /// `.yml` is a path.
 ///
 /// # Errors
-/// As [`open`]; [`Error::Argument`] for a macro, which has no failure curve.
+/// As [`open`]; [`crate::error::Error::Argument`] for a macro, which has no failure curve.
 pub fn load(name_or_path: &str) -> Result<MemoryModel> {
     open(name_or_path)?.model()
 }
@@ -99,7 +95,7 @@ pub fn load(name_or_path: &str) -> Result<MemoryModel> {
 /// A model or a macro by built-in name, or by the path of a YAML file.
 ///
 /// # Errors
-/// As [`builtin`] for names, [`Error::Missing`] where there is no such file, [`Error::Input`] with file,
+/// As [`builtin`] for names, [`crate::error::Error::Missing`] where there is no such file, [`crate::error::Error::Input`] with file,
 /// line and key where it is wrong.
 pub fn open(name_or_path: &str) -> Result<Memory> {
     let path = Path::new(name_or_path);
@@ -116,7 +112,7 @@ impl Memory {
     /// Reads the text of a file of either kind; `path` is for errors alone.
     ///
     /// # Errors
-    /// [`Error::Input`] with path, line and key for everything that is wrong.
+    /// [`crate::error::Error::Input`] with path, line and key for everything that is wrong.
     pub fn parse(path: &Path, text: &str) -> Result<Self> {
         let layer = Layer::text(path, text)?;
         if MacroModel::is_one(&layer) {
@@ -128,7 +124,7 @@ impl Memory {
     /// The memory model.
     ///
     /// # Errors
-    /// [`Error::Argument`] for a macro.
+    /// [`crate::error::Error::Argument`] for a macro.
     pub fn model(self) -> Result<MemoryModel> {
         match self {
             Self::Model(model) => Ok(*model),
@@ -138,11 +134,7 @@ impl Memory {
                     "a model with a failure curve: `{name}` gives energies alone; `memory combine --failures MODEL \
                      --energy {name} --vmin VOLT` makes one of both"
                 );
-                Err(Error::argument(
-                    "memory model",
-                    expected,
-                    format!("the macro `{name}`"),
-                ))
+                refuse("memory model", expected, format!("the macro `{name}`"))
             }
         }
     }
@@ -150,18 +142,18 @@ impl Memory {
     /// The macro, with its file.
     ///
     /// # Errors
-    /// [`Error::Argument`] for a memory model.
+    /// [`crate::error::Error::Argument`] for a memory model.
     pub fn sram(self) -> Result<MacroModel> {
         match self {
             Self::Macro(sram) => Ok(*sram),
             Self::Model(model) => {
                 let expected =
                     "a macro, as `memory import` writes it: energies, leakage and delay of words";
-                Err(Error::argument(
+                refuse(
                     "macro",
                     expected,
                     format!("the memory model `{}`", model.name),
-                ))
+                )
             }
         }
     }

@@ -3,8 +3,8 @@
 
 use super::characteristic::tidy;
 use super::liberty::{Corner, Traced};
-use crate::error::{Error, Result};
-use crate::store::{decode_text, excerpt, read_bytes, ForeignRow, ForeignTable};
+use crate::error::{refuse, Error, Result};
+use crate::store::{decode_text, excerpt, file_name, read_bytes, ForeignRow, ForeignTable};
 use crate::units::{Positive, Voltage};
 use std::path::Path;
 
@@ -56,7 +56,7 @@ pub(super) fn read_table(path: &Path, choice: &CactiChoice) -> Result<Vec<Corner
     for (name, _) in &choice.rows {
         if place(name).is_none() {
             let expected = format!("a column of the table: {}", table.columns().join(", "));
-            return Err(Error::argument("--where", expected, format!("`{name}`")));
+            return refuse("--where", expected, format!("`{name}`"));
         }
     }
     let mut chosen: Vec<ForeignRow<'_>> = Vec::new();
@@ -138,28 +138,20 @@ pub(super) fn read_printed(path: &Path, choice: &CactiChoice) -> Result<Corner> 
             known.then_some((i + 1, value.trim()))
         })
     };
-    let value = |labels: &[&str]| match line(labels) {
-        Some((at, text)) => match number(text).filter(|value| *value > 0.0) {
-            Some(value) => Ok((value, at)),
-            None => Err(Error::input_at(
-                path,
-                Some(at),
-                Some(labels[0]),
-                "a number above 0",
-                excerpt(text),
-            )),
-        },
-        None => Err(Error::input_at(
-            path,
-            None,
-            Some(labels[0]),
-            "a line of this label",
-            "none",
-        )),
+    let wrong = |line: Option<usize>, label: &str, expected: &str, found: String| {
+        Error::input_at(path, line, Some(label), expected, found)
+    };
+    let value = |labels: &[&str]| {
+        let label = labels[0];
+        let lacks = || wrong(None, label, "a line of this label", "none".into());
+        let (at, text) = line(labels).ok_or_else(lacks)?;
+        let other = || wrong(Some(at), label, "a number above 0", excerpt(text));
+        let value = number(text).filter(|value| *value > 0.0);
+        Ok::<_, Error>((value.ok_or_else(other)?, at))
     };
     let Some(vdd) = choice.vdd else {
         let expected = "the supply voltage: CACTI does not print it";
-        return Err(Error::argument("--vdd", expected, "none"));
+        return refuse("--vdd", expected, "none");
     };
     let (read_nj, read_line) = value(&["TotaldynamicreadenergyperaccessnJ"])?;
     let (write_nj, write_line) = value(&["TotaldynamicwriteenergyperaccessnJ"])?;
@@ -168,14 +160,8 @@ pub(super) fn read_printed(path: &Path, choice: &CactiChoice) -> Result<Corner> 
     let (banks, banks_line) = value(&["Numberofbanks"])?;
     if banks != 1.0 {
         let expected = "one bank, as the leakage is that of a bank";
-        let (found, line) = (banks.to_string(), Some(banks_line));
-        return Err(Error::input_at(
-            path,
-            line,
-            Some("Number of banks"),
-            expected,
-            found,
-        ));
+        let label = "Number of banks";
+        return Err(wrong(Some(banks_line), label, expected, banks.to_string()));
     }
     let run = Run {
         // the echo `Technology`, before it, is in micrometres
@@ -225,13 +211,8 @@ impl Run {
             && (1.0..=65_536.0).contains(&self.word_bits);
         if !fits || self.word_bits.fract() != 0.0 {
             let found = format!("{} bytes in words of {} bits", self.bytes, self.word_bits);
-            return Err(Error::input_at(
-                path,
-                Some(self.lines[0]),
-                Some("word_bits"),
-                "whole words",
-                found,
-            ));
+            let (line, key) = (Some(self.lines[0]), Some("word_bits"));
+            return Err(Error::input_at(path, line, key, "whole words", found));
         }
         let traced = |value: f64, line: usize| -> Result<Traced> {
             let value = Positive::new(tidy(value)).map_err(|error| error.in_file(path))?;
@@ -242,11 +223,7 @@ impl Run {
             .as_ref()
             .map(|objective| format!(" {objective}"));
         Ok(Corner {
-            file: path
-                .file_name()
-                .unwrap_or_default()
-                .to_string_lossy()
-                .into_owned(),
+            file: file_name(path),
             cell: format!(
                 "CACTI {} nm {}{}",
                 self.node_nm,

@@ -1,7 +1,7 @@
 //! One number of a macro over its supply voltage: energy of an access, leakage or delay, with the law that it follows.
 //! What the numbers are of, and in which unit, is said by whoever holds them.
 
-use crate::error::{Error, Result};
+use crate::error::{refuse, Result};
 use crate::units::{Positive, Voltage};
 use serde::{Deserialize, Serialize};
 
@@ -16,7 +16,7 @@ const GRID: usize = 400;
 const PASSES: usize = 12;
 
 /// A number over the supply voltage in volts.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Characteristic {
     /// Characterised voltages, rising; at least one.
@@ -140,11 +140,7 @@ impl Law {
 
     fn check(&self, key: &str, lowest: f64) -> Result<()> {
         let wrong = |field: &str, expected: &str, found: f64| {
-            Err(Error::argument(
-                format!("{key}.law.{field}"),
-                expected,
-                found.to_string(),
-            ))
+            refuse(format!("{key}.law.{field}"), expected, found)
         };
         if !(-20.0..=20.0).contains(&self.exponent) {
             return wrong("exponent", "a number from -20 to 20", self.exponent);
@@ -165,25 +161,17 @@ impl Characteristic {
     /// Checks order and law; `key` names it in errors.
     ///
     /// # Errors
-    /// [`Error::Argument`] naming the key.
+    /// [`crate::error::Error::Argument`] naming the key.
     pub(super) fn check(&self, key: &str) -> Result<()> {
         let key_of = |i: usize| format!("{key}.points.{i}.at");
         if self.points.is_empty() || self.points.len() > MOST_POINTS {
             let expected = format!("1 to {MOST_POINTS} points");
-            return Err(Error::argument(
-                format!("{key}.points"),
-                expected,
-                self.points.len().to_string(),
-            ));
+            return refuse(format!("{key}.points"), expected, self.points.len());
         }
         for (i, pair) in self.points.windows(2).enumerate() {
             if pair[0].at >= pair[1].at {
                 let expected = format!("voltages in rising order, so above {}", pair[0].at);
-                return Err(Error::argument(
-                    key_of(i + 1),
-                    expected,
-                    pair[1].at.to_string(),
-                ));
+                return refuse(key_of(i + 1), expected, pair[1].at);
             }
         }
         match &self.law {
@@ -287,6 +275,7 @@ impl Characteristic {
                     best = (sum, threshold, alpha);
                 }
             }
+            // the best threshold lies within a step of the best one that was tried
             (from, to) = ((best.1 - step).max(0.0), (best.1 + step).min(low));
         }
         let (_, threshold, alpha) = best;

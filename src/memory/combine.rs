@@ -7,7 +7,7 @@ use super::import::Naming;
 use super::macro_file::MacroModel;
 use super::sram::{Laws, SramMacro, Variant, WORST};
 use super::MemoryModel;
-use crate::error::{Error, Result};
+use crate::error::{refuse, Result};
 use crate::units::{Voltage, VoltageUnit};
 use crate::yaml::{resolve, to_yaml, Layer};
 use std::path::Path;
@@ -44,7 +44,7 @@ impl Combination<'_> {
     /// The model with its text; `path` is where it will stand.
     ///
     /// # Errors
-    /// [`Error::Argument`] where voltages cannot be carried over or laws are missing; [`Error::Input`] where the model
+    /// [`crate::error::Error::Argument`] where voltages cannot be carried over or laws are missing; [`crate::error::Error::Input`] where the model
     /// would not be one.
     pub fn build(&self, naming: &Naming, path: &Path) -> Result<MemoryModel> {
         let mut file: ModelFile = resolve(&[Layer::text(path, &self.failures.text)?])?;
@@ -105,7 +105,7 @@ impl Combination<'_> {
                     "`--vmin`: voltages of {} are multiples of Vmin",
                     self.failures.name
                 );
-                Err(Error::argument("--map", expected, "volts"))
+                refuse("--map", expected, "volts")
             }
         }
     }
@@ -124,6 +124,7 @@ impl Combination<'_> {
         };
         let access = &mut file.energy.access;
         access.at = Voltage::new(tidy(access.at.get() * scale))?;
+        // the macro has energies of its own, and a file may not have both
         (access.picojoule_per_bit, access.source, file.energy.leakage) = (None, None, None);
         Ok(())
     }
@@ -232,7 +233,7 @@ fn check_laws(name: &str, variant: &Variant) -> Result<()> {
         "{}: `{name}` gives one voltage, {volt} V, and no default is defensible; what is given is recorded as assumed",
         missing.join(", ")
     );
-    Err(Error::argument("laws over voltage", expected, "none"))
+    refuse("laws over voltage", expected, "none")
 }
 
 /// Texts of both sides, each behind what it is of.

@@ -59,6 +59,7 @@ impl Curve {
     pub(super) fn rate(&self, voltage: f64) -> f64 {
         match self {
             Self::Points(points) => {
+                // a measured voltage has its own rate, not that which comes back from its probit
                 if let Some(point) = points.iter().find(|point| point.voltage.get() == voltage) {
                     return point.rate.get();
                 }
@@ -78,6 +79,7 @@ impl Curve {
     pub(super) fn voltage(&self, rate: f64) -> f64 {
         match self {
             Self::Points(points) => {
+                // and a measured rate its own voltage
                 if let Some(point) = points.iter().find(|point| point.rate.get() == rate) {
                     return point.voltage.get();
                 }

@@ -19,6 +19,7 @@
 //! The words of windows are read from the activation memory as they enter the array, overlapping ones anew: with weights or
 //! sums that stay once for each of `⌈M / columns⌉` folds of filters, with inputs that stay once.
 
+use super::EnergySpec;
 use crate::error::{Error, Result};
 use crate::units::words;
 use serde::{Deserialize, Serialize};
@@ -74,45 +75,27 @@ pub struct LayerProduct {
     pub outputs: u64,
 }
 
-/// What an accelerator does with weights.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Accelerator {
-    pub(super) dataflow: Dataflow,
-    /// Given where the dataflow folds.
-    pub(super) array: Option<ProcessingArray>,
-    pub(super) buffer_bytes: Option<u64>,
-    pub(super) batch: u32,
-}
-
-impl Accelerator {
+impl EnergySpec {
     /// Reads of each weight of a layer from the weight memory per inference, at `bits` bits per weight in the buffer.
     ///
     /// # Errors
     /// [`Error::Argument`] for a dataflow that needs an array and has none.
     pub(super) fn reads(&self, layer: LayerProduct, bits: f64) -> Result<f64> {
         let batch = u64::from(self.batch);
-        let windows = layer.outputs * batch;
-        let per_batch = match self.dataflow {
+        // filters whose weights a walk over the layer repeats, and elements on the side that folds the windows
+        let (filters, side) = match self.dataflow {
             Dataflow::Uniform => return Ok(1.0),
-            Dataflow::WeightStationary => 1,
+            Dataflow::WeightStationary => return Ok(1.0 / batch as f64),
             Dataflow::OutputStationary => {
-                let array = self.array()?;
-                let tile = layer.filters.min(array.columns.into()) * layer.window;
-                if self.holds(tile, bits) {
-                    1
-                } else {
-                    windows.div_ceil(array.rows.into())
-                }
+                let array = self.needed_array()?;
+                (layer.filters.min(array.columns.into()), array.rows)
             }
-            Dataflow::InputStationary => {
-                let array = self.array()?;
-                let tile = layer.filters * layer.window;
-                if self.holds(tile, bits) {
-                    1
-                } else {
-                    windows.div_ceil(array.columns.into())
-                }
-            }
+            Dataflow::InputStationary => (layer.filters, self.needed_array()?.columns),
+        };
+        let per_batch = if self.holds(filters * layer.window, bits) {
+            1
+        } else {
+            (layer.outputs * batch).div_ceil(side.into())
         };
         Ok(per_batch as f64 / batch as f64)
     }
@@ -130,18 +113,11 @@ impl Accelerator {
         (windows * folds) as f64
     }
 
-    /// Refuses a dataflow that needs an array and has none.
+    /// The array of a dataflow that needs one.
     ///
     /// # Errors
-    /// [`Error::Argument`] naming the key.
-    pub(super) fn check_array(&self) -> Result<()> {
-        if self.dataflow.folds() {
-            self.array()?;
-        }
-        Ok(())
-    }
-
-    fn array(&self) -> Result<ProcessingArray> {
+    /// [`Error::Argument`] naming the key, where there is none.
+    pub(super) fn needed_array(&self) -> Result<ProcessingArray> {
         self.array.ok_or_else(|| {
             let expected = format!(
                 "`energy.array.rows` and `energy.array.columns`: the reads of dataflow `{}` depend on them",
@@ -162,26 +138,24 @@ impl Accelerator {
 mod tests {
     use super::*;
 
-    fn reads(accelerator: Accelerator, [filters, window, outputs]: [u64; 3], bits: f64) -> f64 {
-        accelerator
-            .reads(
-                LayerProduct {
-                    filters,
-                    window,
-                    outputs,
-                },
-                bits,
-            )
-            .unwrap()
+    fn reads(spec: &EnergySpec, [filters, window, outputs]: [u64; 3], bits: f64) -> f64 {
+        spec.reads(
+            LayerProduct {
+                filters,
+                window,
+                outputs,
+            },
+            bits,
+        )
+        .unwrap()
     }
 
-    fn accelerator(dataflow: Dataflow, rows: u32, columns: u32) -> Accelerator {
+    fn accelerator(dataflow: Dataflow, rows: u32, columns: u32) -> EnergySpec {
         let array = Some(ProcessingArray { rows, columns });
-        Accelerator {
+        EnergySpec {
             dataflow,
             array,
-            buffer_bytes: None,
-            batch: 1,
+            ..EnergySpec::default()
         }
     }
 
@@ -202,8 +176,8 @@ mod tests {
         [10, 64, 1],
     ];
 
-    fn all(accelerator: Accelerator, layers: [[u64; 3]; 5], bits: f64) -> [f64; 5] {
-        layers.map(|layer| reads(accelerator, layer, bits))
+    fn all(spec: &EnergySpec, layers: [[u64; 3]; 5], bits: f64) -> [f64; 5] {
+        layers.map(|layer| reads(spec, layer, bits))
     }
 
     #[test]
@@ -212,7 +186,7 @@ mod tests {
             for layers in [LENET, RESNET] {
                 assert_eq!(
                     all(
-                        Accelerator {
+                        &EnergySpec {
                             array: None,
                             ..accelerator(dataflow, 1, 1)
                         },
@@ -229,23 +203,23 @@ mod tests {
     fn output_stationary_reads_once_per_fold_of_output_pixels() {
         let array = accelerator(Dataflow::OutputStationary, 16, 8);
         // 784 / 16 = 49, 100 / 16 = 6.25; 1024 / 16 = 64, 256 / 16 = 16, 64 / 16 = 4
-        assert_eq!(all(array, LENET, 8.0), [49.0, 7.0, 1.0, 1.0, 1.0]);
-        assert_eq!(all(array, RESNET, 8.0), [64.0, 64.0, 16.0, 4.0, 1.0]);
+        assert_eq!(all(&array, LENET, 8.0), [49.0, 7.0, 1.0, 1.0, 1.0]);
+        assert_eq!(all(&array, RESNET, 8.0), [64.0, 64.0, 16.0, 4.0, 1.0]);
     }
 
     #[test]
     fn input_stationary_reads_once_per_fold_of_windows_over_the_columns() {
         let array = accelerator(Dataflow::InputStationary, 16, 8);
         // 784 / 8 = 98, 100 / 8 = 12.5; 1024 / 8 = 128, 256 / 8 = 32, 64 / 8 = 8
-        assert_eq!(all(array, LENET, 8.0), [98.0, 13.0, 1.0, 1.0, 1.0]);
-        assert_eq!(all(array, RESNET, 8.0), [128.0, 128.0, 32.0, 8.0, 1.0]);
+        assert_eq!(all(&array, LENET, 8.0), [98.0, 13.0, 1.0, 1.0, 1.0]);
+        assert_eq!(all(&array, RESNET, 8.0), [128.0, 128.0, 32.0, 8.0, 1.0]);
     }
 
     #[test]
     fn a_batch_shares_its_reads() {
         let of = |dataflow, layer| {
             reads(
-                Accelerator {
+                &EnergySpec {
                     batch: 10,
                     ..accelerator(dataflow, 16, 8)
                 },
@@ -266,7 +240,7 @@ mod tests {
         let with = |dataflow, buffer| {
             move |layer, bits| {
                 reads(
-                    Accelerator {
+                    &EnergySpec {
                         buffer_bytes: Some(buffer),
                         ..accelerator(dataflow, 16, 8)
                     },
@@ -294,7 +268,7 @@ mod tests {
         for dataflow in [Dataflow::OutputStationary, Dataflow::InputStationary] {
             for layer in LENET.into_iter().chain(RESNET) {
                 assert_eq!(
-                    reads(accelerator(dataflow, 1, 1), layer, 8.0),
+                    reads(&accelerator(dataflow, 1, 1), layer, 8.0),
                     layer[2] as f64
                 );
             }
@@ -303,7 +277,7 @@ mod tests {
 
     #[test]
     fn a_dataflow_that_folds_needs_an_array() {
-        let bare = Accelerator {
+        let bare = EnergySpec {
             array: None,
             ..accelerator(Dataflow::InputStationary, 1, 1)
         };

@@ -12,7 +12,7 @@ pub use spec::{Clock, EnergySpec, Unused};
 
 use super::dataflow::LayerProduct;
 use super::{MemoryModel, OperatingPoint};
-use crate::error::{Error, Result};
+use crate::error::{refuse, Error, Result};
 use crate::table::words;
 
 /// Bits of a weight in the reference of relative energies.
@@ -90,6 +90,22 @@ pub struct EnergyTerm {
 }
 
 impl EnergyTerm {
+    /// Some cells of a layer, without energies.
+    fn of(layer: &LayerAccess, cells: &CellAccess, reads: f64, energy_factor: f64) -> Self {
+        Self {
+            layer: layer.layer.clone(),
+            cells: cells.kind,
+            weights: layer.weights,
+            bits: cells.bits,
+            overhead_bits: cells.overhead_bits,
+            reads,
+            voltage: cells.point.voltage.get(),
+            access_energy_relative: cells.point.access_energy_relative,
+            energy_factor,
+            ..Self::default()
+        }
+    }
+
     /// Accesses and leakage in picojoules, where the memory model gives an absolute energy.
     pub fn picojoule(&self) -> Option<f64> {
         self.access_pj
@@ -147,16 +163,15 @@ pub fn weight_memory_energy(
         return macros::energy(layers, memory, sram, spec);
     }
     let unit = Unit::new(memory, spec)?;
-    let accelerator = spec.accelerator();
     let (mut amounts, mut terms) = (Vec::new(), Vec::new());
     let (mut reference, mut total) = (Amount::default(), Total::default());
     for layer in layers {
         let weights = layer.weights as f64;
         let bits = layer.cells.iter().map(|cells| cells.bits).sum();
-        let reads = accelerator.reads(layer.product, bits)?;
+        let reads = spec.reads(layer.product, bits)?;
         let reference_bits = weights * REFERENCE_BITS;
         reference.access +=
-            reference_bits * accelerator.reads(layer.product, REFERENCE_BITS)? * unit.access;
+            reference_bits * spec.reads(layer.product, REFERENCE_BITS)? * unit.access;
         reference.leakage += reference_bits * unit.leakage(memory, memory.error_free.get());
         for cells in &layer.cells {
             check_bits(layer, cells)?;
@@ -170,18 +185,8 @@ pub fn weight_memory_energy(
                 leakage,
             });
             terms.push(EnergyTerm {
-                layer: layer.layer.clone(),
-                cells: cells.kind,
-                weights: layer.weights,
-                bits: cells.bits,
-                overhead_bits: cells.overhead_bits,
-                reads,
-                voltage: point.voltage.get(),
-                access_energy_relative: point.access_energy_relative,
-                energy_factor,
-                energy_relative: 0.0,
-                access_pj: None,
                 leakage_pj: unit.leaks.then_some(leakage),
+                ..EnergyTerm::of(layer, cells, reads, energy_factor)
             });
         }
     }
@@ -252,7 +257,9 @@ impl Unit {
         let picojoule = memory.access_energy_pj(memory.error_free);
         let leaks = memory.leakage.is_some();
         if leaks && picojoule.is_none() {
-            return Err(relative_beside_leakage(&memory.name));
+            let expected = "a number beside `energy.leakage`: leakage is absolute and cannot be added to accesses whose energy \
+                            is only relative";
+            return Err(only_relative(memory, expected));
         }
         Ok(Self {
             access: picojoule.unwrap_or(1.0),
@@ -276,35 +283,21 @@ fn nothing_read(layers: &[LayerAccess]) -> Error {
     Error::argument("weight memory", "at least one weight that is read", found)
 }
 
-fn relative_beside_leakage(memory: &str) -> Error {
-    let expected =
-        "a number beside `energy.leakage`: leakage is absolute and cannot be added to accesses whose energy \
-                    is only relative";
-    Error::argument(
-        format!("energy.access.picojoule_per_bit of memory model `{memory}`"),
-        expected,
-        "null",
-    )
-}
-
-fn relative_beside_absolute(memory: &str) -> Error {
-    let expected = "a number, one memory model for weights and activations, or `activations.energy_ratio`: energies of two that are \
-                    only relative cannot be added";
-    Error::argument(
-        format!("energy.access.picojoule_per_bit of memory model `{memory}`"),
-        expected,
-        "null",
-    )
+/// What is wrong with a memory model without an absolute energy.
+fn only_relative(memory: &MemoryModel, expected: &str) -> Error {
+    let name = &memory.name;
+    let what = format!("energy.access.picojoule_per_bit of memory model `{name}`");
+    Error::argument(what, expected, "null")
 }
 
 fn check_bits(layer: &LayerAccess, cells: &CellAccess) -> Result<()> {
     for (what, bits) in [("bits", cells.bits), ("overhead bits", cells.overhead_bits)] {
         if !(0.0..f64::INFINITY).contains(&bits) {
-            return Err(Error::argument(
+            return refuse(
                 format!("{what} of layer `{}`", layer.layer),
                 "0 or more",
-                bits.to_string(),
-            ));
+                bits,
+            );
         }
     }
     Ok(())

@@ -1,7 +1,7 @@
 //! How the cells of a memory fail in a run: what its model says, changed by the fault options of the user.
 
 use super::{MemoryModel, OperatingPoint};
-use crate::error::{Error, Result};
+use crate::error::{refuse, Result};
 use crate::fault::{
     ArrayLabel, ArraySpec, CellSource, Exposure, FaultKind, FaultLabel, FaultMap, FaultModel,
     FaultSpec, Noise, Profile,
@@ -77,7 +77,7 @@ impl Faults {
                 "a memory model without `standby` beside a profile or a fault map, unlike {}",
                 memory.name
             );
-            return Err(Error::argument("memory", expected, "one with it"));
+            return refuse("memory", expected, "one with it");
         }
         faults.persistent_share = spec.persistent_share.unwrap_or(memory.persistent_share);
         if faults.persistent_share == memory.persistent_share {
@@ -96,11 +96,7 @@ impl Faults {
                     memory.name
                 );
                 let found = map.unit.map_or("", |unit| unit.name());
-                return Err(Error::argument(
-                    "faults.map",
-                    expected,
-                    format!("`{found}`"),
-                ));
+                return refuse("faults.map", expected, format!("`{found}`"));
             }
             faults.spec.map = vec![map.checksum.clone()];
             faults.kind = map.kind;
@@ -131,7 +127,7 @@ impl Faults {
     /// True where faults reach the memory of a layer.
     ///
     /// # Errors
-    /// [`Error::Argument`] for a glob that does not parse.
+    /// [`crate::error::Error::Argument`] for a glob that does not parse.
     pub fn reach_layer(&self, name: &str) -> Result<bool> {
         self.spec.reaches(name)
     }
@@ -176,7 +172,7 @@ impl Faults {
                 "{} and {}, both at {}",
                 pair[0].ber, pair[1].ber, pair[0].voltage
             );
-            return Err(Error::argument("sweep.bit_error_rates", expected, found));
+            return refuse("sweep.bit_error_rates", expected, found);
         }
         Ok(points)
     }
@@ -190,11 +186,7 @@ impl Faults {
     pub fn at_rate(&self, memory: &MemoryModel, rate: Ber) -> Result<OperatingPoint> {
         if self.profile.is_some() || self.map.is_some() {
             let expected = "neither a profile nor a fault map, which have rates of their own";
-            return Err(Error::argument(
-                "sweep.bit_error_rates",
-                expected,
-                self.label().as_str(),
-            ));
+            return refuse("sweep.bit_error_rates", expected, self.label().as_str());
         }
         if rate == Ber::ZERO {
             return memory.at(memory.error_free);
@@ -205,11 +197,7 @@ impl Faults {
                 "rates that {} has below its error-free voltage, or 0",
                 memory.name
             );
-            return Err(Error::argument(
-                "sweep.bit_error_rates",
-                expected,
-                rate.to_string(),
-            ));
+            return refuse("sweep.bit_error_rates", expected, rate);
         }
         Ok(OperatingPoint { ber: rate, ..point })
     }
@@ -226,11 +214,7 @@ impl Faults {
                     "to be left out beside the profile `{}`, which has rates of its own",
                     profile.name
                 );
-                return Err(Error::argument(
-                    "sweep.voltages",
-                    expected,
-                    format!("`{list}`"),
-                ));
+                return refuse("sweep.voltages", expected, format!("`{list}`"));
             }
             (Some(list), None, _) => {
                 let lost = self.lost(memory, list)?;
@@ -285,11 +269,7 @@ impl Faults {
             let (ber, _) = map.at(voltage)?;
             if ber.get() > super::HIGHEST_BER {
                 let found = format!("{ber} at {voltage}");
-                return Err(Error::argument(
-                    "bit error rate of the fault map",
-                    "at most 0.5",
-                    found,
-                ));
+                return refuse("bit error rate of the fault map", "at most 0.5", found);
             }
             memory.check_reach(voltage)?;
             let access_energy_relative = memory.access_energy(voltage);
@@ -316,7 +296,7 @@ impl Faults {
             "a voltage at which {} has a rate of `{}`",
             memory.name, profile.name
         );
-        Err(Error::argument("voltage", expected, voltage.to_string()))
+        refuse("voltage", expected, voltage)
     }
 
     /// The ways in which cells fail at a rate, one for each array.
@@ -331,11 +311,7 @@ impl Faults {
         }
         if let Some(map) = &self.map {
             let Some(voltage) = voltage else {
-                return Err(Error::argument(
-                    "--ber",
-                    "`--voltage`, one of the fault map",
-                    ber.to_string(),
-                ));
+                return refuse("--ber", "`--voltage`, one of the fault map", ber);
             };
             let cells = CellSource::Listed(map.at(voltage)?.1);
             let model = FaultModel {
@@ -368,15 +344,11 @@ impl Faults {
     /// The ways in which cells fail where parts of a memory have rates of their own.
     ///
     /// # Errors
-    /// [`Error::Argument`] for a profile or a fault map, whose cells have one rate.
+    /// [`crate::error::Error::Argument`] for a profile or a fault map, whose cells have one rate.
     pub fn ways_of_any_rate(&self) -> Result<Vec<ArrayVariant>> {
         if self.profile.is_some() || self.map.is_some() {
             let expected = "neither a profile nor a fault map, which have rates of their own";
-            return Err(Error::argument(
-                "faults of voltage domains",
-                expected,
-                self.label(),
-            ));
+            return refuse("faults of voltage domains", expected, self.label());
         }
         self.ways(Ber::ZERO, None)
     }
@@ -422,16 +394,12 @@ impl Faults {
     /// Refuses a memory that is larger than the map's.
     ///
     /// # Errors
-    /// [`Error::Argument`] with both sizes.
+    /// [`crate::error::Error::Argument`] with both sizes.
     pub fn check_size(&self, model: &str, cells: u64) -> Result<()> {
         match &self.map {
             Some(map) if map.cells < cells => {
                 let expected = format!("at least the {cells} bits that `{model}` stores");
-                Err(Error::argument(
-                    "cells of the fault map",
-                    expected,
-                    map.cells.to_string(),
-                ))
+                refuse("cells of the fault map", expected, map.cells)
             }
             _ => Ok(()),
         }

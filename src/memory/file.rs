@@ -6,7 +6,7 @@ use super::{
     parse_voltage, AccessEnergy, AccessExponent, Leakage, MemoryModel, RobustCell, SecdedLogic,
     SramMacro, Standby, HIGHEST_BER,
 };
-use crate::error::{Error, Result};
+use crate::error::{refuse, Error, Result};
 use crate::fault::{ArraySpec, FaultKind, KindName};
 use crate::store::sha256;
 use crate::units::{check_name, Ber, Fraction, Positive, Voltage, VoltageUnit};
@@ -103,15 +103,6 @@ pub(super) fn required<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     Option::deserialize(input)
 }
 
-/// The error that a key of the file is wrong.
-fn wrong<T>(
-    key: impl Into<String>,
-    expected: impl Into<String>,
-    found: impl ToString,
-) -> Result<T> {
-    Err(Error::argument(key, expected, found.to_string()))
-}
-
 impl MemoryModel {
     /// Reads the text of a memory-model file; `path` is for errors alone.
     ///
@@ -159,7 +150,7 @@ impl ModelFile {
             .zero_to_one_share
             .map_or("none".into(), |fraction| fraction.to_string());
         let fault_kind = FaultKind::new(faults.kind, faults.zero_to_one_share)
-            .or_else(|expected| wrong("faults.zero_to_one_share", expected, found))?;
+            .or_else(|expected| refuse("faults.zero_to_one_share", expected, found))?;
         self.array.check().map_err(|error| match error {
             Error::Argument {
                 what,
@@ -206,37 +197,30 @@ impl ModelFile {
         };
         volts(&mut self.voltage.error_free)?;
         let rates = &mut self.bit_error_rate;
-        let points = rates.points.iter_mut().flatten();
-        for (voltage, _) in points {
+        for (voltage, _) in rates.points.iter_mut().flatten() {
             volts(voltage)?;
         }
-        let counts = rates
-            .counts
-            .iter_mut()
-            .flat_map(|counts| &mut counts.faults);
-        for (voltage, _) in counts {
-            volts(voltage)?;
+        if let Some(counts) = &mut rates.counts {
+            for (voltage, _) in &mut counts.faults {
+                volts(voltage)?;
+            }
         }
         if let Some(gaussian) = &mut rates.gaussian {
             volts(&mut gaussian.mu)?;
             gaussian.sigma = Positive::new(tidy(gaussian.sigma.get() * scale))?;
-            gaussian
-                .measured_span
-                .iter_mut()
-                .flatten()
-                .try_for_each(volts)?;
+            for voltage in gaussian.measured_span.iter_mut().flatten() {
+                volts(voltage)?;
+            }
         }
         if let Some(exponential) = &mut rates.exponential {
             if margin != 0.0 {
                 let expected = "0 for a law of the energy, which has no voltage to shift";
-                return wrong("--margin", expected, margin);
+                return refuse("--margin", expected, margin);
             }
             volts(&mut exponential.reference)?;
-            exponential
-                .measured_span
-                .iter_mut()
-                .flatten()
-                .try_for_each(volts)?;
+            for voltage in exponential.measured_span.iter_mut().flatten() {
+                volts(voltage)?;
+            }
         }
         Ok(())
     }
@@ -255,7 +239,7 @@ impl ModelFile {
         if check_name(&self.name).is_err() || !self.name.chars().all(is_plain) {
             let expected = "1 to 64 letters, digits, `-`, `_` or `.`, a letter, a digit or `_` first: it becomes part \
                             of names of results";
-            return wrong("name", expected, format!("`{}`", self.name));
+            return refuse("name", expected, format!("`{}`", self.name));
         }
         let leakage = self.energy.leakage.as_ref();
         for (key, text) in [
@@ -278,7 +262,7 @@ impl ModelFile {
             ),
         ] {
             if text.is_some_and(|text| text.trim().is_empty()) {
-                return wrong(key, "some text", "none");
+                return refuse(key, "some text", "none");
             }
         }
         Ok(())
@@ -289,15 +273,15 @@ impl ModelFile {
         let (access, leakage) = (&self.energy.access, &self.energy.leakage);
         if access.picojoule_per_bit.is_some() && access.source.is_none() {
             let expected = "where the absolute energy `picojoule_per_bit` comes from";
-            return wrong("energy.access.source", expected, "none");
+            return refuse("energy.access.source", expected, "none");
         }
         if access.picojoule_per_bit.is_none() && leakage.is_some() {
             let expected = "a number beside `energy.leakage`: leakage is absolute and cannot be added to accesses whose \
                             energy is only relative";
-            return wrong("energy.access.picojoule_per_bit", expected, "null");
+            return refuse("energy.access.picojoule_per_bit", expected, "null");
         }
         match self.robust_cell().and_then(|cell| cell.leakage_factor) {
-            Some(factor) if leakage.is_none() && self.energy.sram.is_none() => wrong(
+            Some(factor) if leakage.is_none() && self.energy.sram.is_none() => refuse(
                 "protection.robust_cell.leakage_factor",
                 "no such key beside `energy.leakage: null`",
                 factor,
@@ -318,7 +302,7 @@ impl ModelFile {
                 if is_given {
                     let expected =
                         "no such key without `energy.macro`, which has the energies to go with it";
-                    return wrong(key, expected, "a value");
+                    return refuse(key, expected, "a value");
                 }
             }
             return Ok(());
@@ -326,15 +310,15 @@ impl ModelFile {
         sram.check("energy.macro")?;
         if self.voltage.unit != VoltageUnit::Volt {
             let expected = "`volt` beside `energy.macro`, whose voltages are volts";
-            return wrong("voltage.unit", expected, self.voltage.unit.name());
+            return refuse("voltage.unit", expected, self.voltage.unit.name());
         }
         if self.energy.access.picojoule_per_bit.is_some() {
             let expected = "null beside `energy.macro`, which has energies of its own";
-            return wrong("energy.access.picojoule_per_bit", expected, "a number");
+            return refuse("energy.access.picojoule_per_bit", expected, "a number");
         }
         if self.energy.leakage.is_some() {
             let expected = "null beside `energy.macro`, which has a leakage of its own";
-            return wrong("energy.leakage", expected, "a value");
+            return refuse("energy.leakage", expected, "a value");
         }
         let variant = sram.variant(None)?;
         if let Some(standby) = &self.standby {
@@ -342,14 +326,14 @@ impl ModelFile {
             let (at, lost) = (standby.at, standby.hold_failures.get());
             if at >= self.voltage.error_free || at.get() < low {
                 let (high, expected) = (self.voltage.error_free, "at which the macro is known");
-                return wrong(
+                return refuse(
                     "standby.at",
                     format!("a voltage from {low:.4}, {expected}, to below {high}"),
                     at,
                 );
             }
             if lost >= HIGHEST_BER {
-                return wrong("standby.hold_failures", "a fraction below 0.5", lost);
+                return refuse("standby.hold_failures", "a fraction below 0.5", lost);
             }
         }
         let [low, high] = variant.reach(true);
@@ -358,7 +342,7 @@ impl ModelFile {
             let expected = format!(
                 "a voltage from {low:.4} to {high:.4}, at which the first variant of `energy.macro` is known"
             );
-            return wrong("voltage.error_free", expected, error_free);
+            return refuse("voltage.error_free", expected, error_free);
         }
         Ok(())
     }
@@ -401,7 +385,7 @@ impl RatePart {
                 } else {
                     given.join(" and ")
                 };
-                wrong("bit_error_rate", expected, found)
+                refuse("bit_error_rate", expected, found)
             }
         }
     }
@@ -415,22 +399,22 @@ fn points_curve(key: &str, rates: &[(Voltage, f64)], error_free: Voltage) -> Res
     for (i, &(voltage, rate)) in rates.iter().enumerate() {
         let key = format!("{key}.{i}");
         if !(0.0..=HIGHEST_BER).contains(&rate) {
-            return wrong(key, "a bit error rate from 0 to 0.5", rate);
+            return refuse(key, "a bit error rate from 0 to 0.5", rate);
         }
         if rate > 0.0 && voltage >= error_free {
             let expected = format!("a voltage below the error-free one ({error_free})");
-            return wrong(key, expected, voltage);
+            return refuse(key, expected, voltage);
         }
         if let Some((below, more)) = before {
             if voltage <= below {
                 let expected = format!("voltages in rising order, so above {below}");
-                return wrong(key, expected, voltage);
+                return refuse(key, expected, voltage);
             }
             if rate > more {
                 let expected = format!(
                     "a bit error rate that does not rise with the voltage, so at most {more}"
                 );
-                return wrong(key, expected, rate);
+                return refuse(key, expected, rate);
             }
         }
         before = Some((voltage, rate));
@@ -439,7 +423,7 @@ fn points_curve(key: &str, rates: &[(Voltage, f64)], error_free: Voltage) -> Res
         }
     }
     if points.len() < 2 {
-        return wrong(key, "at least two voltages with failures", points.len());
+        return refuse(key, "at least two voltages with failures", points.len());
     }
     Ok(Curve::Points(points))
 }
@@ -451,18 +435,18 @@ fn formula_curve(key: &str, curve: Curve, error_free: Voltage) -> Result<Curve> 
         let key = format!("{key}.measured_span");
         if low >= high || high > error_free {
             let expected = format!("two rising voltages up to the error-free one ({error_free})");
-            return wrong(key, expected, format!("[{low}, {high}]"));
+            return refuse(key, expected, format!("[{low}, {high}]"));
         }
         if curve.rate(low) > HIGHEST_BER {
             let expected = "voltages with a bit error rate up to 0.5";
-            return wrong(key, expected, curve.rate(low));
+            return refuse(key, expected, curve.rate(low));
         }
     }
     let rate = curve.rate(error_free);
     if rate >= HIGHEST_BER {
         let expected =
             format!("a bit error rate below 0.5 at the error-free voltage ({error_free})");
-        return wrong(key, expected, rate);
+        return refuse(key, expected, rate);
     }
     Ok(curve)
 }

@@ -13,7 +13,7 @@
 mod likelihood;
 
 use super::measurements::{Measurement, Measurements, Sampling};
-use crate::error::{Error, Result};
+use crate::error::{refuse, Error, Result};
 use crate::stats::{normal_cdf, probit, wilson, Interval};
 use crate::units::words;
 use crate::units::Voltage;
@@ -114,11 +114,7 @@ impl Fit {
         let rates = measurements.sampling == Sampling::Rates;
         if copies == 0 || (copies > 1 && rates) {
             let expected = "1 or more, and 1 for rates without counts";
-            return Err(Error::argument(
-                "copies of each cell",
-                expected,
-                copies.to_string(),
-            ));
+            return refuse("copies of each cell", expected, copies);
         }
         let (start, straight) = least_squares(measurements)?;
         let likelihood = match (measurements.sampling, measurements.cells) {

@@ -8,8 +8,9 @@ use super::file::{
 use super::fit::{half_a_cell, Fit, FitMethod};
 use super::measurements::{Measurement, Measurements, Sampling};
 use super::{AccessEnergy, AccessExponent, MemoryModel, RobustCell, HIGHEST_BER};
-use crate::error::{Error, Result};
+use crate::error::{refuse, Error, Result};
 use crate::fault::{ArraySpec, KindName};
+use crate::store::file_name;
 use crate::units::{Fraction, Positive, Voltage, VoltageUnit};
 use crate::yaml::to_yaml;
 use std::fmt::Write;
@@ -70,7 +71,7 @@ impl FittedModel<'_> {
         if let Some(unit) = self.measurements.unit.filter(|unit| *unit != self.unit) {
             let expected = format!("`{}`, as the header of the measurements says", unit.name());
             let found = format!("`{}`", self.unit.name());
-            return Err(Error::argument("unit of the voltages", expected, found));
+            return refuse("unit of the voltages", expected, found);
         }
         let (error_free, error_free_note, inferred) = self.error_free()?;
         let energy = self.energy(error_free)?;
@@ -90,55 +91,35 @@ impl FittedModel<'_> {
 
     /// The error-free voltage, where it comes from in words, and whether it was inferred from the line.
     fn error_free(&self) -> Result<(f64, String, bool)> {
-        let highest = self
-            .measurements
-            .with_failures()
-            .last()
-            .map_or(0.0, |row| row.voltage.get());
-        let found = |from: &str| format!("{from}, and failures at {highest}");
-        let above = |voltage: f64, from: &str| {
-            let expected = format!("a voltage above {highest}, the highest with failures");
+        let mut failing = self.measurements.with_failures();
+        let highest = failing.next_back().map_or(0.0, |row| row.voltage.get());
+        let given = |voltage: f64, from: &str, note: &str| {
             if voltage > highest {
-                Ok(voltage)
-            } else {
-                Err(Error::argument(
-                    "error-free voltage",
-                    expected,
-                    format!("{voltage} ({from})"),
-                ))
+                return Ok((voltage, note.to_owned(), false));
             }
+            let expected = format!("a voltage above {highest}, the highest with failures");
+            let found = format!("{voltage} ({from})");
+            refuse("error-free voltage", expected, found)
         };
         if let Some(voltage) = self.error_free {
-            return Ok((
-                above(voltage.get(), "--error-free")?,
-                "given by the user".into(),
-                false,
-            ));
+            return given(voltage.get(), "--error-free", "given by the user");
         }
-        if let Some(row) = self
-            .measurements
-            .rows
-            .iter()
-            .find(|row| row.ber.get() == 0.0 && row.voltage.get() > highest)
-        {
+        let clean = |row: &&Measurement| row.ber.get() == 0.0 && row.voltage.get() > highest;
+        if let Some(row) = self.measurements.rows.iter().find(clean) {
             let note = "the lowest voltage measured without a failure".into();
             return Ok((row.voltage.get(), note, false));
         }
         if self.unit == VoltageUnit::Vmin {
-            return Ok((
-                above(1.0, "Vmin")?,
-                "1, as Vmin is the lowest voltage without a failure".into(),
-                false,
-            ));
+            let note = "1, as Vmin is the lowest voltage without a failure";
+            return given(1.0, "Vmin", note);
         }
-        let expected = "`--error-free`, or a row without failures";
-        let Some((cells, half)) = self.fewest_cells() else {
-            return Err(Error::argument(
-                "error-free voltage",
-                expected,
-                found("rates without a number of cells"),
-            ));
+        let unknown = |from: &str| {
+            let expected = "`--error-free`, or a row without failures";
+            let found = format!("{from}, and failures at {highest}");
+            Error::argument("error-free voltage", expected, found)
         };
+        let fewest = self.fewest_cells();
+        let (cells, half) = fewest.ok_or_else(|| unknown("rates without a number of cells"))?;
         // rounded up to a millivolt
         let inferred = half_a_cell(self.fit, cells)
             .map(|v| (v.get() * 1e3).ceil() / 1e3)
@@ -148,13 +129,9 @@ impl FittedModel<'_> {
             return Ok((voltage, note, true));
         }
         // the line expects none where some failed: the next voltage that would have been measured
-        let next = self.next_voltage(highest).ok_or_else(|| {
-            Error::argument(
-                "error-free voltage",
-                expected,
-                found("one voltage and a line that expects none there"),
-            )
-        })?;
+        let next = self
+            .next_voltage(highest)
+            .ok_or_else(|| unknown("one voltage and a line that expects none there"))?;
         let note = format!(
             "inferred: one step of the measurements above {highest}, the highest with failures"
         );
@@ -397,12 +374,7 @@ impl FittedModel<'_> {
     }
 
     fn text(&self, error_free: f64, note: &str, energy: &Energy) -> Result<String> {
-        let file = self
-            .measurements
-            .path
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy();
+        let file = file_name(&self.measurements.path);
         let source = self
             .source
             .map_or_else(|| format!("measurements in {file}"), str::to_owned);
@@ -515,6 +487,7 @@ fn falling(rows: &[Measurement]) -> Vec<f64> {
             1,
         );
         while let Some(below) = blocks.last().copied().filter(|below| below.0 < block.0) {
+            // a rise: both are one block with the mean rate, which may rise above the block before them in turn
             let weight = below.1 + block.1;
             let rate = (below.0 * below.1 + block.0 * block.1) / weight;
             block = (rate, weight, below.2 + block.2);

@@ -4,7 +4,7 @@ use super::cacti::{self, CactiChoice};
 use super::liberty::Corner;
 use super::macro_file::{MacroFile, MacroModel};
 use super::sram::{Laws, SramMacro};
-use crate::error::{Error, Result};
+use crate::error::{refuse, Error, Result};
 use std::path::PathBuf;
 
 /// Most files of one import.
@@ -41,12 +41,7 @@ pub struct ImportSpec {
 /// As [`Corner::read`] and [`SramMacro::of_corners`]; [`Error::Input`] for another ending.
 pub fn import(paths: &[PathBuf], spec: &ImportSpec, naming: &Naming) -> Result<MacroModel> {
     if paths.len() > MOST_FILES {
-        let found = paths.len().to_string();
-        return Err(Error::argument(
-            "files",
-            format!("at most {MOST_FILES}"),
-            found,
-        ));
+        return refuse("files", format!("at most {MOST_FILES}"), paths.len());
     }
     let mut corners: Vec<Corner> = Vec::new();
     for path in paths {

@@ -21,7 +21,7 @@ const LARGEST: u64 = 1 << 23;
 const DEEPEST: usize = 16;
 
 /// `kind(names) { ... }`.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Group<'a> {
     kind: &'a str,
     names: Vec<&'a str>,
@@ -63,6 +63,13 @@ impl<'a> Group<'a> {
     }
 }
 
+impl<'a> Attribute<'a> {
+    /// The first value; empty where there is none.
+    fn first(&self) -> &'a str {
+        self.values.first().copied().unwrap_or_default()
+    }
+}
+
 /// A place in the text.
 struct Cursor<'a> {
     path: &'a Path,
@@ -82,13 +89,7 @@ fn parse<'a>(path: &'a Path, text: &'a str) -> Result<Group<'a>> {
         at: 0,
         line: 1,
     };
-    let mut outside = Group {
-        kind: "",
-        names: Vec::new(),
-        line: 1,
-        attributes: Vec::new(),
-        groups: Vec::new(),
-    };
+    let mut outside = Group::default();
     cursor.skip()?;
     while cursor.peek().is_some() {
         cursor.statement(&mut outside, 0)?;
@@ -252,8 +253,7 @@ impl<'a> Cursor<'a> {
                     kind: name,
                     names,
                     line,
-                    attributes: Vec::new(),
-                    groups: Vec::new(),
+                    ..Group::default()
                 };
                 self.body(&mut group, depth + 1)?;
                 into.groups.push(group);

@@ -3,7 +3,7 @@
 
 use super::characteristic::{Basis, Characteristic, Law};
 use super::sram::{Laws, SramMacro};
-use crate::error::{Error, Result};
+use crate::error::{refuse, Error, Result};
 use crate::store::sha256;
 use crate::units::check_name;
 use crate::yaml::{resolve_to, to_yaml, Layer};
@@ -56,12 +56,7 @@ impl MacroModel {
 
     pub(super) fn of_layer(layer: &Layer, text: &str) -> Result<Self> {
         resolve_to(std::slice::from_ref(layer), |file: MacroFile| {
-            file.check()?;
-            Ok(Self {
-                file,
-                checksum: sha256(text.as_bytes()),
-                text: text.to_owned(),
-            })
+            file.with_text(text.to_owned())
         })
     }
 
@@ -90,11 +85,11 @@ impl MacroModel {
         if laws == Laws::default() {
             let expected =
                 "a macro whose first variant has laws over voltage, as from three voltages of it";
-            return Err(Error::argument(
+            return refuse(
                 "--laws-of",
                 expected,
                 format!("`{}` without", self.file.name),
-            ));
+            );
         }
         Ok(laws)
     }
@@ -111,7 +106,7 @@ impl MacroFile {
             .map_err(|(expected, found)| Error::argument("name", expected, found))?;
         for (key, text) in [("title", &self.title), ("source", &self.source)] {
             if text.trim().is_empty() {
-                return Err(Error::argument(key, "some text", "none"));
+                return refuse(key, "some text", "none");
             }
         }
         self.sram.check("macro")
@@ -122,8 +117,12 @@ impl MacroFile {
     /// # Errors
     /// [`Error::Argument`] for what no file may say.
     pub fn model(self) -> Result<MacroModel> {
-        self.check()?;
         let text = to_yaml(&self)?;
+        self.with_text(text)
+    }
+
+    fn with_text(self, text: String) -> Result<MacroModel> {
+        self.check()?;
         Ok(MacroModel {
             file: self,
             checksum: sha256(text.as_bytes()),

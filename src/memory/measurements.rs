@@ -7,6 +7,7 @@
 mod columns;
 
 use crate::error::{Error, Result};
+use crate::stats::mean;
 use crate::store::{decode_text, excerpt, read_bytes, sha256, ForeignRow, ForeignTable, Size};
 use crate::units::{Ber, Voltage, VoltageUnit};
 use columns::{Columns, Rates, HEADER};
@@ -193,6 +194,7 @@ fn reading(
                 None => (rate, None, None),
                 Some(of) => {
                     let cells = cells(of)?;
+                    // a measured rate is that of a whole number of cells
                     let faults = (rate * cells as f64).round();
                     (faults / cells as f64, Some(faults as u64), Some(cells))
                 }
@@ -246,7 +248,6 @@ fn together(of: &[Measurement]) -> Option<Measurement> {
                 .filter(|sum| *sum <= MAX_CELLS)
         })
     };
-    let mean = |values: &[f64]| crate::stats::mean(values);
     let energies: Vec<f64> = of.iter().filter_map(|reading| reading.energy).collect();
     let first = of.first()?;
     let (faults, cells, ber) = match first.cells {

@@ -2,8 +2,8 @@
 //! temperature. Files, and what a network makes of them, are the affair of others.
 
 use super::characteristic::{tidy, CharacterisedPoint, Characteristic, Law, Standing};
-use super::liberty::{Corner, Traced};
-use crate::error::{Error, Result};
+use super::liberty::Corner;
+use crate::error::{refuse, Error, Result};
 use crate::units::Voltage;
 use serde::{Deserialize, Serialize};
 
@@ -99,11 +99,7 @@ impl SramMacro {
     /// [`Error::Argument`] where they are of different macros, or two are of one voltage, temperature and process.
     pub fn of_corners(corners: &[Corner], laws: &Laws) -> Result<Self> {
         let Some(first) = corners.first() else {
-            return Err(Error::argument(
-                "corners",
-                "at least one Liberty file",
-                "none",
-            ));
+            return refuse("corners", "at least one Liberty file", "none");
         };
         let mut variants: Vec<Variant> = Vec::new();
         for corner in corners {
@@ -119,13 +115,15 @@ impl SramMacro {
                     shape(first),
                     first.file
                 );
-                return Err(Error::argument(&corner.file, expected, shape(corner)));
+                return refuse(&corner.file, expected, shape(corner));
             }
             let name = variant_name(&corner.process, corner.temperature_c);
-            match variants.iter_mut().find(|variant| variant.name == name) {
-                Some(variant) => variant.add(corner)?,
-                None => variants.push(Variant::of_corner(name, corner)),
+            let known = variants.iter().position(|variant| variant.name == name);
+            let place = known.unwrap_or(variants.len());
+            if known.is_none() {
+                variants.push(Variant::new(name, corner));
             }
+            variants[place].add(corner)?;
         }
         variants.iter_mut().for_each(|variant| variant.lay(laws));
         variants.sort_by(|a, b| {
@@ -149,43 +147,28 @@ impl SramMacro {
     /// # Errors
     /// [`Error::Argument`] naming the key.
     pub(super) fn check(&self, key: &str) -> Result<()> {
-        let wrong = |field: &str, expected: String, found: String| {
-            Err(Error::argument(format!("{key}.{field}"), expected, found))
-        };
-        if !(1..=MOST_WORDS).contains(&self.words) {
-            return wrong(
-                "words",
-                format!("1 to {MOST_WORDS}"),
-                self.words.to_string(),
-            );
+        let key_of = |field: &str| format!("{key}.{field}");
+        let (words, bits, variants) = (self.words, self.bits, &self.variants);
+        if !(1..=MOST_WORDS).contains(&words) {
+            return refuse(key_of("words"), format!("1 to {MOST_WORDS}"), words);
         }
-        if !(1..=MOST_BITS).contains(&self.bits) {
-            return wrong("bits", format!("1 to {MOST_BITS}"), self.bits.to_string());
+        if !(1..=MOST_BITS).contains(&bits) {
+            return refuse(key_of("bits"), format!("1 to {MOST_BITS}"), bits);
         }
-        if let Some(area) = self
-            .area_um2
-            .filter(|area| !(*area >= 0.0 && area.is_finite()))
-        {
-            return wrong("area_um2", "0 or more".into(), area.to_string());
+        let is_area = |area: &f64| *area >= 0.0 && area.is_finite();
+        if let Some(area) = self.area_um2.filter(|area| !is_area(area)) {
+            return refuse(key_of("area_um2"), "0 or more", area);
         }
-        if !(1..=MOST_VARIANTS).contains(&self.variants.len()) {
-            return wrong(
-                "variants",
-                format!("1 to {MOST_VARIANTS} variants"),
-                self.variants.len().to_string(),
-            );
+        if !(1..=MOST_VARIANTS).contains(&variants.len()) {
+            let expected = format!("1 to {MOST_VARIANTS} variants");
+            return refuse(key_of("variants"), expected, variants.len());
         }
-        for (i, variant) in self.variants.iter().enumerate() {
-            if self.variants[..i]
-                .iter()
-                .any(|other| other.name == variant.name)
-            {
-                let expected = "a name that no other variant has".into();
-                return wrong(
-                    &format!("variants.{i}.name"),
-                    expected,
-                    format!("`{}`", variant.name),
-                );
+        for (i, variant) in variants.iter().enumerate() {
+            let name = &variant.name;
+            if variants[..i].iter().any(|other| other.name == *name) {
+                let expected = "a name that no other variant has";
+                let key = key_of(&format!("variants.{i}.name"));
+                return refuse(key, expected, format!("`{name}`"));
             }
             variant.check(&format!("{key}.variants.{i}"))?;
         }
@@ -197,18 +180,13 @@ impl SramMacro {
     /// # Errors
     /// [`Error::Argument`] that lists the names.
     pub fn variant(&self, name: Option<&str>) -> Result<&Variant> {
-        let known = || self.variants.iter().map(|variant| variant.name.as_str());
-        let found = self
-            .variants
-            .iter()
-            .find(|variant| name.is_none_or(|name| variant.name == name));
+        let mut variants = self.variants.iter();
+        let found = variants.find(|variant| name.is_none_or(|name| variant.name == name));
         found.ok_or_else(|| {
-            let expected = format!("one of {}", known().collect::<Vec<_>>().join(", "));
-            Error::argument(
-                "variant",
-                expected,
-                format!("`{}`", name.unwrap_or_default()),
-            )
+            let names: Vec<&str> = self.variants.iter().map(|own| own.name.as_str()).collect();
+            let expected = format!("one of {}", names.join(", "));
+            let found = format!("`{}`", name.unwrap_or_default());
+            Error::argument("variant", expected, found)
         })
     }
 
@@ -262,20 +240,17 @@ fn variant_name(process: &str, temperature_c: f64) -> String {
 }
 
 impl Variant {
-    fn of_corner(name: String, corner: &Corner) -> Self {
-        let of = |traced: Traced| Characteristic {
-            points: vec![point(corner, traced)],
-            law: None,
-        };
+    /// One of the process and temperature of a corner, without a voltage.
+    fn new(name: String, corner: &Corner) -> Self {
         Self {
             name,
             process: corner.process.clone(),
             temperature_c: corner.temperature_c,
             extrapolate: false,
-            read_pj: of(corner.read_pj),
-            write_pj: of(corner.write_pj),
-            leakage_nw: of(corner.leakage_nw),
-            delay_ns: of(corner.delay_ns),
+            read_pj: Characteristic::default(),
+            write_pj: Characteristic::default(),
+            leakage_nw: Characteristic::default(),
+            delay_ns: Characteristic::default(),
         }
     }
 
@@ -291,7 +266,7 @@ impl Variant {
                 "one file of {} at {} V, which is {}",
                 self.name, corner.voltage, twice.source
             );
-            return Err(Error::argument(&corner.file, expected, "another one"));
+            return refuse(&corner.file, expected, "another one");
         }
         let traced = [
             corner.read_pj,
@@ -300,7 +275,11 @@ impl Variant {
             corner.delay_ns,
         ];
         for (characteristic, traced) in self.numbers_mut().into_iter().zip(traced) {
-            characteristic.points.push(point(corner, traced));
+            characteristic.points.push(CharacterisedPoint {
+                at: corner.voltage,
+                value: traced.value,
+                source: format!("{}:{}", corner.file, traced.line),
+            });
             characteristic
                 .points
                 .sort_by(|a, b| a.at.get().total_cmp(&b.at.get()));
@@ -351,20 +330,12 @@ impl Variant {
             let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
             if text.is_empty() || text.len() > 64 || !text.chars().all(is_plain) {
                 let expected = "1 to 64 letters, digits, `-`, `_` or `.`";
-                return Err(Error::argument(
-                    format!("{key}.{name}"),
-                    expected,
-                    format!("`{text}`"),
-                ));
+                return refuse(format!("{key}.{name}"), expected, format!("`{text}`"));
             }
         }
         if !(-273.15..=1000.0).contains(&self.temperature_c) {
             let expected = "degrees Celsius from -273.15 to 1000";
-            return Err(Error::argument(
-                format!("{key}.temperature_c"),
-                expected,
-                self.temperature_c.to_string(),
-            ));
+            return refuse(format!("{key}.temperature_c"), expected, self.temperature_c);
         }
         self.numbers()
             .into_iter()
@@ -402,7 +373,7 @@ impl Variant {
              threshold voltage",
             self.name
         );
-        Err(Error::argument("voltage", expected, format!("{voltage} V")))
+        refuse("voltage", expected, format!("{voltage} V"))
     }
 
     /// Its numbers at a voltage.
@@ -416,6 +387,7 @@ impl Variant {
         let delay_ns = (low..=high)
             .contains(&volt)
             .then(|| self.delay_ns.value(volt));
+        // the delay is the last of the numbers
         let known = if delay_ns.is_some() { 4 } else { 3 };
         let standings = self
             .numbers()
@@ -430,14 +402,5 @@ impl Variant {
             delay_ns: delay_ns.map(tidy),
             standing: standings.max().unwrap_or(Standing::Characterised),
         })
-    }
-}
-
-/// A number of a corner as a point.
-fn point(corner: &Corner, traced: Traced) -> CharacterisedPoint {
-    CharacterisedPoint {
-        at: corner.voltage,
-        value: traced.value,
-        source: format!("{}:{}", corner.file, traced.line),
     }
 }

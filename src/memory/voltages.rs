@@ -1,7 +1,7 @@
 //! Lists of supply voltages as a user types them. Whether a memory model knows a voltage is the
 //! model's affair.
 
-use crate::error::{Error, Result};
+use crate::error::{refuse, Error, Result};
 use crate::units::{Voltage, VoltageUnit};
 
 /// Most voltages of one list.
@@ -27,11 +27,11 @@ pub fn parse_voltages(text: &str) -> Result<Vec<(Voltage, Option<VoltageUnit>)>>
             [one] => voltages.push(parse_voltage(one)?),
             [start, stop, step] => range(part, [start, stop, step], &mut voltages)?,
             _ => {
-                return Err(Error::argument(
+                return refuse(
                     "voltages",
                     "a voltage or start:stop:step",
                     format!("`{part}`"),
-                ))
+                )
             }
         }
         if voltages.len() > MOST {
@@ -50,7 +50,7 @@ pub fn parse_voltages(text: &str) -> Result<Vec<(Voltage, Option<VoltageUnit>)>>
 pub fn parse_voltage(text: &str) -> Result<(Voltage, Option<VoltageUnit>)> {
     let (number, unit) = split_unit(text);
     let value = in_volts(number, unit).parse().map_err(|_| wrong(text))?;
-    Ok((value, unit.map(Written::unit)))
+    Ok((value, unit.map(|(unit, _)| unit)))
 }
 
 /// A number above 100 is one of millivolts.
@@ -69,31 +69,26 @@ fn wrong(text: &str) -> Error {
     Error::argument("voltage", expected, found)
 }
 
-/// A unit as it may be typed.
-#[derive(Clone, Copy, PartialEq)]
-enum Written {
-    Vmin,
-    Volt,
-    Millivolt,
-}
+/// A unit as it is typed, and the power of ten in it.
+type Written = (VoltageUnit, i32);
 
-impl Written {
-    fn unit(self) -> VoltageUnit {
-        match self {
-            Self::Vmin => VoltageUnit::Vmin,
-            Self::Volt | Self::Millivolt => VoltageUnit::Volt,
-        }
-    }
-}
+/// How units are typed; those that end in others come first.
+const UNITS: [(&str, Written); 4] = [
+    ("vmin", (VoltageUnit::Vmin, 0)),
+    ("volt", (VoltageUnit::Volt, 0)),
+    ("mv", (VoltageUnit::Volt, -3)),
+    ("v", (VoltageUnit::Volt, 0)),
+];
 
 /// The decimal in volts, or in multiples of Vmin: the same number that one would type so.
 fn in_volts(number: &str, unit: Option<Written>) -> String {
-    if unit != Some(Written::Millivolt) {
+    let power = unit.map_or(0, |(_, power)| power);
+    if power == 0 {
         return number.to_owned();
     }
     let (mantissa, exponent) = number.split_once(['e', 'E']).unwrap_or((number, "0"));
     match exponent.parse::<i32>() {
-        Ok(exponent) => format!("{mantissa}e{}", exponent.saturating_sub(3)),
+        Ok(exponent) => format!("{mantissa}e{}", exponent.saturating_add(power)),
         Err(_) => String::new(),
     }
 }
@@ -105,21 +100,13 @@ fn too_many(count: impl ToString) -> Error {
 /// Number and unit of a text, without spaces.
 fn split_unit(text: &str) -> (&str, Option<Written>) {
     let text = text.trim();
-    for (suffix, unit) in [
-        ("vmin", Written::Vmin),
-        ("volt", Written::Volt),
-        ("mv", Written::Millivolt),
-        ("v", Written::Volt),
-    ] {
-        let Some(cut) = text
-            .len()
-            .checked_sub(suffix.len())
-            .filter(|&cut| text.is_char_boundary(cut))
-        else {
-            continue;
-        };
-        if text[cut..].eq_ignore_ascii_case(suffix) {
-            return (text[..cut].trim_end(), Some(unit));
+    for (word, unit) in UNITS {
+        let cut = text.len().checked_sub(word.len());
+        match cut.and_then(|cut| text.split_at_checked(cut)) {
+            Some((number, end)) if end.eq_ignore_ascii_case(word) => {
+                return (number.trim_end(), Some(unit));
+            }
+            _ => {}
         }
     }
     (text, None)
@@ -154,7 +141,7 @@ fn range(
             "start:stop:step with the stop at or above the start",
         ));
     }
-    let unit = unit.map(Written::unit);
+    let unit = unit.map(|(unit, _)| unit);
     let steps = (high - low) / width;
     if steps >= MOST as f64 {
         return Err(too_many(format!("`{}`", part.trim())));

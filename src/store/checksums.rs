@@ -29,17 +29,24 @@ struct Digest {
 
 impl Digest {
     fn of(path: &Path, without: &str) -> Result<Self> {
-        let sha256 = match without {
-            "" => sha256_of_file(path)?,
-            _ => {
-                let content = read_bytes(path, "a file to checksum", LIMIT_IN_PART)?;
-                sha256_without(&content, without)
-            }
-        };
-        Ok(Self {
-            sha256,
+        if without.is_empty() {
+            return Ok(Self {
+                sha256: sha256_of_file(path)?,
+                without: String::new(),
+            });
+        }
+        let content = read_bytes(path, "a file to checksum", LIMIT_IN_PART)?;
+        Ok(Self::of_content(&content, without))
+    }
+
+    fn of_content(content: &[u8], without: &str) -> Self {
+        Self {
+            sha256: match without {
+                "" => sha256(content),
+                _ => sha256_without(content, without),
+            },
             without: without.to_owned(),
-        })
+        }
     }
 }
 
@@ -62,14 +69,11 @@ impl Checksums {
         let text = read_text(&path, "checksums", LIMIT)?;
         let mut all = Self::default();
         for (number, line) in text.lines().enumerate() {
-            let (name, digest) = digest_of_line(line).ok_or_else(|| Error::Input {
-                path: path.clone(),
-                line: Some(number + 1),
-                key: None,
-                expected: "64 hexadecimal digits, two spaces and a name (restore the file from a copy; without it \
-                           nothing is checked)"
-                    .into(),
-                found: format!("`{}`", line.chars().take(100).collect::<String>()),
+            let (name, digest) = digest_of_line(line).ok_or_else(|| {
+                let expected = "64 hexadecimal digits, two spaces and a name (restore the file from a copy; without it \
+                                nothing is checked)";
+                let found = format!("`{}`", line.chars().take(100).collect::<String>());
+                Error::input_at(&path, Some(number + 1), None, expected, found)
             })?;
             all.by_name.entry(name).or_default().push(digest);
         }
@@ -165,14 +169,7 @@ impl Checksums {
             // what is damaged stays wrong
             known.retain(|digest| *digest == now);
         }
-        let sha256 = match without {
-            "" => sha256(content),
-            _ => sha256_without(content, without),
-        };
-        let new = Digest {
-            sha256,
-            without: without.to_owned(),
-        };
+        let new = Digest::of_content(content, without);
         let mut known = known.unwrap_or_default();
         if !known.contains(&new) {
             known.push(new);

@@ -83,6 +83,17 @@ pub fn word(header: &str) -> String {
         .collect()
 }
 
+/// Words of a header that mean the same, with blanks between them.
+#[derive(Clone, Copy, Debug)]
+pub struct Words(pub &'static str);
+
+impl Words {
+    /// True for one of them, as [`word`] makes it of a header.
+    pub fn has(self, word: &str) -> bool {
+        self.0.split(' ').any(|known| known == word)
+    }
+}
+
 /// Decodes the bytes of a text file.
 ///
 /// # Errors

@@ -8,10 +8,10 @@
 mod header;
 mod numbers;
 
-use crate::error::{Error, Result};
+use crate::error::{refuse, Error, Result};
 use header::{Header, Takes};
 pub use numbers::{read_npz_numbers, NumberArray, NumberType, Numbers};
-use std::io::{Cursor, Read};
+use std::io::{Cursor, Read, Seek};
 use std::path::Path;
 use zip::ZipArchive;
 
@@ -72,11 +72,7 @@ fn to_npy(array: &ByteArray) -> Result<Vec<u8>> {
     let cells: usize = array.shape.iter().product();
     if cells != array.values.len() {
         let expected = format!("{cells} values for the shape {:?}", array.shape);
-        return Err(Error::argument(
-            "array",
-            expected,
-            array.values.len().to_string(),
-        ));
+        return refuse("array", expected, array.values.len());
     }
     let shape: String = array
         .shape
@@ -120,19 +116,11 @@ pub fn npy_start(content: &mut dyn Read) -> std::io::Result<(Vec<u8>, Option<Vec
     Ok((start, bytes.map(|header| header.shape)))
 }
 
-/// Reads an array from a file of at most `limit` bytes.
+/// Reads an array from the bytes of a file; `path` is for errors alone.
 ///
 /// # Errors
-/// [`Error::Missing`]; [`Error::Input`] for another type, a value that does not fit into a byte, a damaged header, data
-/// that do not fill the shape, a file over the limit.
-pub fn read_npy(path: &Path, expected: &str, limit: u64) -> Result<ByteArray> {
-    parse_npy(path, &super::read_bytes(path, expected, limit)?)
-}
-
-/// The same of a file's bytes; `path` is for errors alone.
-///
-/// # Errors
-/// [`Error::Input`] as [`read_npy`].
+/// [`Error::Input`] for another type, a value that does not fit into a byte, a damaged header, and data that do not fill
+/// the shape.
 pub fn parse_npy(path: &Path, bytes: &[u8]) -> Result<ByteArray> {
     Ok(parse_npy_element(path, bytes)?.0)
 }
@@ -140,7 +128,7 @@ pub fn parse_npy(path: &Path, bytes: &[u8]) -> Result<ByteArray> {
 /// As [`parse_npy`], with what the array held.
 ///
 /// # Errors
-/// [`Error::Input`] as [`read_npy`].
+/// [`Error::Input`] as [`parse_npy`].
 pub fn parse_npy_element(path: &Path, bytes: &[u8]) -> Result<(ByteArray, Element)> {
     parse(bytes).map_err(|(expected, found)| Error::input(path, expected, found))
 }
@@ -148,24 +136,13 @@ pub fn parse_npy_element(path: &Path, bytes: &[u8]) -> Result<(ByteArray, Elemen
 /// Reads the arrays of an archive's bytes, in its order, that unpack to at most `limit` bytes together.
 ///
 /// # Errors
-/// [`Error::Input`] for a damaged or encrypted archive, one over the limit, one without arrays, and as [`read_npy`] with
+/// [`Error::Input`] for a damaged or encrypted archive, one over the limit, one without arrays, and as [`parse_npy`] with
 /// the name of the array.
 pub fn parse_npz(path: &Path, bytes: &[u8], limit: u64) -> Result<Vec<NamedArray>> {
-    let damaged = |e: &dyn std::fmt::Display| {
-        Error::input(
-            path,
-            "an archive of NumPy arrays (.npz), undamaged",
-            e.to_string(),
-        )
-    };
-    let mut archive = ZipArchive::new(Cursor::new(bytes)).map_err(|e| damaged(&e))?;
-    if archive.len() > MOST_ARRAYS {
-        let expected = format!("an archive of at most {MOST_ARRAYS} arrays");
-        return Err(Error::input(path, expected, archive.len().to_string()));
-    }
+    let mut archive = archive(path, Cursor::new(bytes))?;
     let (mut arrays, mut room) = (Vec::new(), limit);
     for index in 0..archive.len() {
-        let entry = archive.by_index(index).map_err(|e| damaged(&e))?;
+        let entry = archive.by_index(index).map_err(|e| damaged(path, &e))?;
         let Some(name) = entry.name().strip_suffix(".npy").map(str::to_owned) else {
             continue;
         };
@@ -179,13 +156,9 @@ pub fn parse_npz(path: &Path, bytes: &[u8], limit: u64) -> Result<Vec<NamedArray
         entry
             .take(size + 1)
             .read_to_end(&mut unpacked)
-            .map_err(|e| damaged(&e))?;
-        let (array, element) = parse(&unpacked).map_err(|(expected, found)| Error::Input {
-            path: path.to_owned(),
-            line: None,
-            key: Some(short_name(&name)),
-            expected,
-            found,
+            .map_err(|e| damaged(path, &e))?;
+        let (array, element) = parse(&unpacked).map_err(|(expected, found)| {
+            Error::input_at(path, None, Some(&short_name(&name)), expected, found)
         })?;
         arrays.push(NamedArray {
             name,
@@ -201,6 +174,21 @@ pub fn parse_npz(path: &Path, bytes: &[u8], limit: u64) -> Result<Vec<NamedArray
         ));
     }
     Ok(arrays)
+}
+
+/// Opens an archive of arrays.
+fn archive<R: Read + Seek>(path: &Path, content: R) -> Result<ZipArchive<R>> {
+    let archive = ZipArchive::new(content).map_err(|e| damaged(path, &e))?;
+    if archive.len() > MOST_ARRAYS {
+        let expected = format!("an archive of at most {MOST_ARRAYS} arrays");
+        return Err(Error::input(path, expected, archive.len().to_string()));
+    }
+    Ok(archive)
+}
+
+fn damaged(path: &Path, found: &dyn std::fmt::Display) -> Error {
+    let expected = "an archive of NumPy arrays (.npz), undamaged";
+    Error::input(path, expected, found.to_string())
 }
 
 /// The start of an array's name, printable.

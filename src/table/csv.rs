@@ -66,6 +66,7 @@ pub(crate) fn from_csv(
     }
     let mut reader = csv::ReaderBuilder::new()
         .has_headers(false)
+        // records of another width are refused below, with their line
         .flexible(true)
         .from_reader(text.as_bytes());
     let mut all = reader

@@ -143,21 +143,17 @@ impl<'a> Parquet<'a> {
 
     /// The cells of a column that holds `u64`.
     pub(super) fn counts(&mut self, name: &str) -> Result<Vec<Option<u64>>, Found> {
-        let count = |bytes: &mut &[u8]| Some(u64::from_le_bytes(take(bytes, 8)?.try_into().ok()?));
-        self.cells(name, "u64", count)
+        self.cells(name, "u64", |bytes| Some(u64::from_le_bytes(eight(bytes)?)))
     }
 
     /// The cells of a column that holds `i64`.
     pub(super) fn integers(&mut self, name: &str) -> Result<Vec<Option<i64>>, Found> {
-        let integer =
-            |bytes: &mut &[u8]| Some(i64::from_le_bytes(take(bytes, 8)?.try_into().ok()?));
-        self.cells(name, "i64", integer)
+        self.cells(name, "i64", |bytes| Some(i64::from_le_bytes(eight(bytes)?)))
     }
 
     /// The cells of a column that holds `f64`.
     pub(super) fn numbers(&mut self, name: &str) -> Result<Vec<Option<f64>>, Found> {
-        let number = |bytes: &mut &[u8]| Some(f64::from_le_bytes(take(bytes, 8)?.try_into().ok()?));
-        self.cells(name, "f64", number)
+        self.cells(name, "f64", |bytes| Some(f64::from_le_bytes(eight(bytes)?)))
     }
 
     fn cells<V: Clone>(
@@ -188,6 +184,11 @@ impl<'a> Parquet<'a> {
         }
         Ok(cells)
     }
+}
+
+/// Takes the bytes of a number from the front.
+fn eight(bytes: &mut &[u8]) -> Option<[u8; 8]> {
+    take(bytes, 8)?.try_into().ok()
 }
 
 /// The columns of a description, without their chunks: the leaves under the root, which must be all it has.

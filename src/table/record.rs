@@ -1,7 +1,7 @@
 //! Rows that say their columns once: the same list writes, reads, checks and documents a table.
 
 use super::{MAX_ROWS, OLDEST, SCHEMA};
-use crate::error::{Error, Result};
+use crate::error::{refuse, Error, Result};
 use std::borrow::Cow;
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -182,8 +182,10 @@ pub trait Columns {
     /// Where the cell is not what the column holds; the column is named.
     fn exchange(&mut self, column: Column, cell: Cell<'_>) -> Result<Option<Cell<'_>>>;
 
-    /// An error in a column of this row.
-    fn wrong(&self, name: &str, expected: impl Into<String>, found: impl Into<String>) -> Error;
+    /// An error in a column of this row; one that is read also says where it stands.
+    fn wrong(&self, name: &str, expected: impl Into<String>, found: impl Into<String>) -> Error {
+        Error::argument(format!("column `{name}`"), expected, found)
+    }
 
     /// What a checked type says of a value of this row, in the column of that value.
     ///
@@ -319,10 +321,6 @@ impl Columns for List {
         self.0.push(column);
         Ok(None)
     }
-
-    fn wrong(&self, name: &str, expected: impl Into<String>, found: impl Into<String>) -> Error {
-        refused(name, expected, found)
-    }
 }
 
 /// The columns of a table in order; `schema`, the first of every table, is not among them.
@@ -346,14 +344,6 @@ impl Columns for Cells {
         self.0.push(cell.into_owned());
         Ok(None)
     }
-
-    fn wrong(&self, name: &str, expected: impl Into<String>, found: impl Into<String>) -> Error {
-        refused(name, expected, found)
-    }
-}
-
-fn refused(name: &str, expected: impl Into<String>, found: impl Into<String>) -> Error {
-    Error::argument(format!("column `{name}`"), expected, found)
 }
 
 /// The cells of a row: the schema version, then those of its columns in their order.
@@ -375,9 +365,5 @@ pub(super) fn check_rows(rows: usize) -> Result<()> {
     if rows <= MAX_ROWS {
         return Ok(());
     }
-    Err(Error::argument(
-        "rows of a table",
-        format!("at most {MAX_ROWS}"),
-        rows.to_string(),
-    ))
+    refuse("rows of a table", format!("at most {MAX_ROWS}"), rows)
 }

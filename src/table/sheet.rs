@@ -144,14 +144,8 @@ pub(crate) fn check_version(path: &Path, version: Option<u64>) -> Result<()> {
     match version.and_then(other_version) {
         None => Ok(()),
         Some((expected, found)) => {
-            let key = Some("schema".to_owned());
-            Err(Error::Input {
-                path: path.to_owned(),
-                line: None,
-                key,
-                expected,
-                found,
-            })
+            let key = Some(SCHEMA_COLUMN.name);
+            Err(Error::input_at(path, None, key, expected, found))
         }
     }
 }
@@ -161,12 +155,8 @@ pub(crate) fn check_version(path: &Path, version: Option<u64>) -> Result<()> {
 /// # Errors
 /// [`Error::Input`] that names the first missing, extra or repeated column.
 pub(super) fn check_names(path: &Path, wanted: &[Column], found: &[&str]) -> Result<()> {
-    let wrong = |key: &str, expected: &str, found: &str| Error::Input {
-        path: path.to_owned(),
-        line: None,
-        key: Some(key.to_owned()),
-        expected: expected.to_owned(),
-        found: found.to_owned(),
+    let wrong = |key: &str, expected: &str, found: &str| {
+        Error::input_at(path, None, Some(key), expected, found)
     };
     for column in wanted {
         if column.is_always_there() && !found.contains(&column.name) {
@@ -333,13 +323,7 @@ impl Sheet {
 
     /// An error in a column as a whole.
     fn of_file(&self, name: &str, expected: impl Into<String>, found: impl Into<String>) -> Error {
-        Error::Input {
-            path: self.path.clone(),
-            line: None,
-            key: Some(name.to_owned()),
-            expected: expected.into(),
-            found: found.into(),
-        }
+        Error::input_at(&self.path, None, Some(name), expected, found)
     }
 
     fn wrong(
@@ -349,23 +333,12 @@ impl Sheet {
         expected: impl Into<String>,
         found: impl Into<String>,
     ) -> Error {
-        let line = self
-            .lines
-            .as_ref()
-            .and_then(|lines| lines.get(row))
-            .copied();
-        let found = found.into();
-        Error::Input {
-            path: self.path.clone(),
-            line,
-            key: Some(name.to_owned()),
-            expected: expected.into(),
-            found: if line.is_some() {
-                found
-            } else {
-                format!("{found} in row {}", row + 1)
-            },
+        let line = self.lines.as_ref().and_then(|lines| lines.get(row));
+        let mut found = found.into();
+        if line.is_none() {
+            found += &format!(" in row {}", row + 1);
         }
+        Error::input_at(&self.path, line.copied(), Some(name), expected, found)
     }
 
     /// The rows in order.

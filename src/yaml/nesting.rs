@@ -9,16 +9,13 @@ pub(super) const DEEPEST: usize = 100;
 pub(super) fn too_deep(text: &str) -> Option<usize> {
     let mut scanner = Scanner {
         bytes: text.as_bytes(),
-        at: 0,
         line: 1,
-        column: 0,
-        brackets: 0,
-        blocks: Vec::new(),
-        key: None,
+        ..Scanner::default()
     };
     scanner.passes(DEEPEST).then_some(scanner.line)
 }
 
+#[derive(Default)]
 struct Scanner<'a> {
     bytes: &'a [u8],
     at: usize,

@@ -98,6 +98,7 @@ fn request(file: &RemoteFile, have: u64) -> Result<(Response<Body>, u64)> {
     match response.status().as_u16() {
         200 => Ok((response, 0)),
         206 if have > 0 && starts_at(&response) == Some(have) => Ok((response, have)),
+        // another range than was asked for, or none left: once more, from the start
         206 | 416 if have > 0 => self::request(file, 0),
         404 | 410 => Err(failed(
             &file.url,

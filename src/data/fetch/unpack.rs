@@ -20,12 +20,9 @@ const ASIDE_BYTES: u64 = 1 << 20;
 /// [`Error::Input`] where an entry is not expected, twice there, missing, no plain file, or of another size or
 /// checksum. [`Error::Io`] where a file cannot be written.
 pub(super) fn unpack(file: &RemoteFile, root: &str, archive: &Path, folder: &Path) -> Result<()> {
-    let most = file
-        .contents
-        .iter()
-        .map(|content| content.bytes + 1024)
-        .sum::<u64>()
-        + 4 * ASIDE_BYTES;
+    // each with its header and padding, and what lies aside
+    let contents = file.contents.iter().map(|content| content.bytes + 1024);
+    let most = contents.sum::<u64>() + 4 * ASIDE_BYTES;
     let packed = BufReader::new(store::open(archive, "an archive")?);
     let mut tar = Archive::new(GzDecoder::new(packed).take(most));
     let mut done = BTreeSet::new();
@@ -36,11 +33,8 @@ pub(super) fn unpack(file: &RemoteFile, root: &str, archive: &Path, folder: &Pat
         let mut entry = entry.map_err(damaged)?;
         let path = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
         let unexpected = |found: &str| {
-            Err(Error::input(
-                archive,
-                "only the files of the data set",
-                found,
-            ))
+            let expected = "only the files of the data set";
+            Err(Error::input(archive, expected, found))
         };
         if entry.header().entry_type().is_dir() && path.trim_end_matches('/') == root {
             continue;
@@ -63,16 +57,12 @@ pub(super) fn unpack(file: &RemoteFile, root: &str, archive: &Path, folder: &Pat
             None => return unexpected(&format!("`{path}`")),
         }
     }
-    match file
-        .contents
-        .iter()
-        .find(|content| !done.contains(&content.name))
-    {
-        Some(content) => Err(Error::input(
-            archive,
-            format!("`{root}/{}`", content.name),
-            "an archive without it",
-        )),
+    let mut contents = file.contents.iter();
+    match contents.find(|content| !done.contains(&content.name)) {
+        Some(content) => {
+            let expected = format!("`{root}/{}`", content.name);
+            Err(Error::input(archive, expected, "an archive without it"))
+        }
         None => Ok(()),
     }
 }
@@ -83,25 +73,20 @@ fn write(
     archive: &Path,
     folder: &Path,
 ) -> Result<()> {
-    let key = |expected: String, found: String| Error::Input {
-        path: archive.to_owned(),
-        line: None,
-        key: Some(content.name.clone()),
-        expected,
-        found,
+    let wrong = |expected: String, found: String| {
+        let key = Some(content.name.as_str());
+        Err(Error::input_at(archive, None, key, expected, found))
     };
-    if entry.size() != content.bytes {
-        return Err(key(
-            format!("{} bytes", content.bytes),
-            format!("{} bytes", entry.size()),
-        ));
+    let (size, bytes) = (entry.size(), content.bytes);
+    if size != bytes {
+        return wrong(format!("{bytes} bytes"), format!("{size} bytes"));
     }
     let path = folder.join(&content.name);
     let mut bytes = Vec::new();
     entry.read_to_end(&mut bytes).at("unpack", &path)?;
     let found = store::sha256(&bytes);
     if found != content.sha256 {
-        return Err(key(format!("SHA-256 {}", content.sha256), found));
+        return wrong(format!("SHA-256 {}", content.sha256), found);
     }
     store::write_bytes(&path, &bytes)
 }

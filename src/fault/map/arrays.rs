@@ -7,7 +7,7 @@
 
 use super::super::pattern::FaultKind;
 use super::{key, ArraySpec, FailingCell, FaultMap, Key, Points, MOST_CHIPS};
-use crate::error::{Error, Result};
+use crate::error::{refuse, Error, Result};
 use crate::store::{self, ByteArray, Element, VoltageColumn};
 use crate::units::{Voltage, VoltageUnit};
 use std::collections::BTreeMap;
@@ -115,12 +115,9 @@ impl Arrays {
         element: Element,
         memory: &ArraySpec,
     ) -> Result<()> {
-        let wrong = |expected: &str, found: String| Error::Input {
-            path: path.to_owned(),
-            line: None,
-            key: name.map(|name| store::excerpt(name).trim_matches('`').to_owned()),
-            expected: expected.to_owned(),
-            found,
+        let own_key = name.map(|name| store::excerpt(name).trim_matches('`').to_owned());
+        let wrong = |expected: &str, found: String| {
+            Error::input_at(path, None, own_key.as_deref(), expected, found)
         };
         let [chips, rows, columns] = match array.shape[..] {
             [rows, columns] => [1, rows, columns],
@@ -138,6 +135,7 @@ impl Arrays {
             );
             return Err(wrong(&expected, format!("{:?}", array.shape)));
         }
+        // NumPy packs eight columns into a byte
         let is_eighth =
             columns.checked_mul(8) == Some(memory.columns as usize) && rows == memory.rows as usize;
         if element == Element::Byte && is_eighth {
@@ -164,21 +162,21 @@ impl Arrays {
             return Err(wrong(expected, found));
         }
         if unit.is_some() && self.unit.is_some() && unit != self.unit {
-            return Err(Error::argument(
+            return refuse(
                 "faults.map",
                 "voltages of one unit",
                 format!("{voltage} in another"),
-            ));
+            );
         }
         self.unit = self.unit.or(unit);
         let chips = array.values.chunks(cells).map(failing).collect();
         match self.found.insert(key(voltage), chips) {
             None => Ok(()),
-            Some(_) => Err(Error::argument(
+            Some(_) => refuse(
                 "faults.map",
                 "each voltage once",
                 format!("{voltage} twice"),
-            )),
+            ),
         }
     }
 

@@ -9,7 +9,7 @@
 use super::super::pattern::FaultKind;
 use super::{key, ArraySpec, FailingCell, FaultMap, Key, Points, LARGEST, MOST_CELLS, MOST_CHIPS};
 use crate::error::{Error, Result};
-use crate::store::{self, excerpt, word, ForeignRow, ForeignTable, Size, VoltageColumn};
+use crate::store::{self, excerpt, word, ForeignRow, ForeignTable, Size, VoltageColumn, Words};
 use crate::units::{Fraction, Voltage, VoltageUnit};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -19,75 +19,19 @@ const NO_TABLE: &str =
     "a line `# cells: N` with the size of the memory, and a header `voltage,address`";
 const HEADER: &str = "a header of voltage, address (or row and column) and, as wanted, chip, reads";
 
-const ADDRESSES: &[&str] = &[
-    "address",
-    "addr",
-    "bitaddress",
-    "celladdress",
-    "cellindex",
-    "bitindex",
-    "cellid",
-    "index",
-    "cellnumber",
-];
-const ROWS: &[&str] = &["row", "rows", "rowindex", "wordline", "wl"];
-const COLUMNS: &[&str] = &[
-    "column",
-    "columns",
-    "col",
-    "cols",
-    "colindex",
-    "columnindex",
-    "bitline",
-    "bl",
-];
-const CHIPS: &[&str] = &[
-    "chip", "chips", "chipid", "die", "dieid", "device", "deviceid", "dut", "sample", "board",
-];
-const READS: &[&str] = &["reads", "read", "stuckat", "stuckvalue", "readvalue"];
-const FLAGS: &[&str] = &[
-    "fail",
-    "fails",
-    "failed",
-    "failing",
-    "faulty",
-    "fault",
-    "faults",
-    "error",
-    "errors",
-    "isfaulty",
-    "failcount",
-    "errorcount",
-    "flips",
-    "flip",
-];
+const ADDRESSES: Words =
+    Words("address addr bitaddress celladdress cellindex bitindex cellid index cellnumber");
+const ROWS: Words = Words("row rows rowindex wordline wl");
+const COLUMNS: Words = Words("column columns col cols colindex columnindex bitline bl");
+const CHIPS: Words = Words("chip chips chipid die dieid device deviceid dut sample board");
+const READS: Words = Words("reads read stuckat stuckvalue readvalue");
+const FLAGS: Words =
+    Words("fail fails failed failing faulty fault faults error errors isfaulty failcount errorcount flips flip");
 /// Words for parts of an address that this program does not put together.
-const PLACES: &[&str] = &[
-    "bank",
-    "block",
-    "bram",
-    "macro",
-    "array",
-    "subarray",
-    "word",
-    "byte",
-    "bit",
-    "bitposition",
-    "plane",
-    "page",
-    "way",
-    "set",
-    "x",
-    "y",
-    "z",
-    "layer",
-    "instance",
-    "segment",
-    "tile",
-    "lane",
-    "offset",
-    "cell",
-];
+const PLACES: Words = Words(
+    "bank block bram macro array subarray word byte bit bitposition plane page way set x y z layer instance segment \
+     tile lane offset cell",
+);
 
 /// Name of a chip: numbers in their order, then words in theirs.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -144,26 +88,18 @@ pub(super) fn read(path: &Path, bytes: Vec<u8>, memory: &ArraySpec) -> Result<Fa
     let mut cells: BTreeMap<Key, BTreeMap<ChipName, BTreeMap<u64, f64>>> = BTreeMap::new();
     for row in table.rows() {
         let row = row?;
+        let wrong = |expected: &str, found: &str| table.wrong(row.line, None, expected, found);
         let Some(shape) = &shape else {
-            return Err(table.wrong(
-                row.line,
-                None,
-                "`# cells: N` before the rows, the size of the memory",
-                "nothing",
-            ));
+            let expected = "`# cells: N` before the rows, the size of the memory";
+            return Err(wrong(expected, "nothing"));
         };
         let row_of = columns
             .row(&table, &row, shape)
-            .map_err(|(expected, found)| table.wrong(row.line, None, &expected, &found))?;
+            .map_err(|(expected, found)| wrong(&expected, &found))?;
         if !names.contains(&row_of.chip) {
             names.insert(row_of.chip.clone());
             if names.len() > MOST_CHIPS {
-                return Err(table.wrong(
-                    row.line,
-                    None,
-                    &format!("at most {MOST_CHIPS} chips"),
-                    "more",
-                ));
+                return Err(wrong(&format!("at most {MOST_CHIPS} chips"), "more"));
             }
         }
         voltages.insert(key(row_of.voltage));
@@ -176,12 +112,8 @@ pub(super) fn read(path: &Path, bytes: Vec<u8>, memory: &ArraySpec) -> Result<Fa
             .entry(row_of.chip)
             .or_default();
         if of.insert(row_of.address, polarity).is_some() {
-            return Err(table.wrong(
-                row.line,
-                None,
-                "each cell once at a voltage",
-                &excerpt(&row.cells.join(",")),
-            ));
+            let found = excerpt(&row.cells.join(","));
+            return Err(wrong("each cell once at a voltage", &found));
         }
     }
     let Some(shape) = shape else {
@@ -196,17 +128,12 @@ pub(super) fn read(path: &Path, bytes: Vec<u8>, memory: &ArraySpec) -> Result<Fa
     let mut points = Points::new();
     for voltage in voltages {
         let mut chips = cells.remove(&voltage).unwrap_or_default();
-        let mut of = Vec::new();
-        for name in &names {
+        let cell = |(address, polarity)| FailingCell { address, polarity };
+        let of = names.iter().map(|name| {
             let cells = chips.remove(name).unwrap_or_default();
-            of.push(
-                cells
-                    .into_iter()
-                    .map(|(address, polarity)| FailingCell { address, polarity })
-                    .collect(),
-            );
-        }
-        points.push((Voltage::new(f64::from_bits(voltage))?, of));
+            cells.into_iter().map(cell).collect()
+        });
+        points.push((Voltage::new(f64::from_bits(voltage))?, of.collect()));
     }
     Ok(FaultMap::new(
         shape.cells,
@@ -226,11 +153,8 @@ fn unit(
 ) -> Result<Option<VoltageUnit>> {
     match (said, header) {
         (Some(said), Some(header)) if said != header => {
-            let expected = format!(
-                "the unit of the header, `{}`, in `# unit:` too",
-                header.name()
-            );
-            Err(Error::input(path, expected, format!("`{}`", said.name())))
+            let expected = format!("the unit of the header, `{header}`, in `# unit:` too");
+            Err(Error::input(path, expected, format!("`{said}`")))
         }
         _ => Ok(said.or(header)),
     }
@@ -251,13 +175,11 @@ impl<'t> Head<'t> {
                 self.columns = Some(size(value, "columns")?);
             }
             "unit" | "units" | "voltageunit" => {
-                let units = [VoltageUnit::Vmin, VoltageUnit::Volt];
-                let unit = units
-                    .into_iter()
-                    .find(|unit| unit.name() == value.to_lowercase());
-                let volts = ["v", "volts"].contains(&value.to_lowercase().as_str());
-                let unit = unit.or(volts.then_some(VoltageUnit::Volt));
-                self.unit = Some(unit.ok_or_else(|| refused("vmin or volt", value))?);
+                self.unit = Some(match value.to_lowercase().as_str() {
+                    "vmin" => VoltageUnit::Vmin,
+                    "volt" | "v" | "volts" => VoltageUnit::Volt,
+                    _ => return Err(refused("vmin or volt", value)),
+                });
             }
             "voltages" => self.voltages = Some((line, value)),
             "chips" | "nchips" | "numberchips" => self.chips = Some((line, value)),
@@ -329,10 +251,8 @@ impl<'t> Head<'t> {
 /// spans `1-20`.
 fn chips_said(value: &str, named: &BTreeSet<ChipName>) -> Result<BTreeSet<ChipName>, Refusal> {
     let wrong = || {
-        refused(
-            format!("a number of chips up to {MOST_CHIPS}, or a list of their names"),
-            value,
-        )
+        let expected = format!("a number of chips up to {MOST_CHIPS}, or a list of their names");
+        refused(expected, value)
     };
     let is_list = value.contains([',', ';']);
     let items: Vec<&str> = items(value).collect();
@@ -463,20 +383,17 @@ impl Columns {
     fn of(table: &ForeignTable<'_>) -> Result<Self, String> {
         let names = table.columns();
         let words: Vec<String> = names.iter().map(|name| word(name)).collect();
+        let whole = || excerpt(&names.join(","));
         let mut read = BTreeSet::new();
-        let mut one = |known: &[&str]| -> Result<Option<usize>, String> {
-            let mut found = (0..names.len()).filter(|at| known.contains(&words[*at].as_str()));
+        let mut one = |known: Words| -> Result<Option<usize>, String> {
+            let mut found = (0..names.len()).filter(|at| known.has(&words[*at]));
             let first = found.next();
             read.extend(first);
             match found.next() {
                 None => Ok(first),
-                Some(_) => Err(format!(
-                    "two columns of one meaning in {}",
-                    excerpt(&names.join(","))
-                )),
+                Some(_) => Err(format!("two columns of one meaning in {}", whole())),
             }
         };
-        let whole = || excerpt(&names.join(","));
         let cell = match (one(ADDRESSES)?, one(ROWS)?, one(COLUMNS)?) {
             (Some(address), ..) => Cell::Address(address),
             (None, Some(row), Some(column)) => Cell::Grid { row, column },
@@ -488,21 +405,16 @@ impl Columns {
             .filter_map(|(at, name)| Some((at, VoltageColumn::of(name)?)));
         let (voltage_at, voltage) = voltages.next().ok_or_else(whole)?;
         if let Some((other, _)) = voltages.next() {
-            return Err(format!(
-                "two columns of voltages, {} and {}",
-                excerpt(&names[voltage_at]),
-                excerpt(&names[other])
-            ));
+            let [a, b] = [voltage_at, other].map(|at| excerpt(&names[at]));
+            return Err(format!("two columns of voltages, {a} and {b}"));
         }
         read.insert(voltage_at);
         let unread: Vec<usize> = (0..names.len()).filter(|at| !read.contains(at)).collect();
-        let place = unread
-            .iter()
-            .find(|at| PLACES.contains(&words[**at].as_str()));
+        let place = unread.iter().find(|at| PLACES.has(&words[**at]));
         if let Some(place) = place {
+            let name = excerpt(&names[*place]);
             return Err(format!(
-                "{}, a part of the address: put it into the address",
-                excerpt(&names[*place])
+                "{name}, a part of the address: put it into the address"
             ));
         }
         Ok(Self {
@@ -530,13 +442,7 @@ impl Columns {
     fn remarks(&self, shape: &Shape) -> Vec<String> {
         let mut remarks = Vec::new();
         if !self.unread.is_empty() {
-            let named = self
-                .unread
-                .iter()
-                .take(10)
-                .cloned()
-                .collect::<Vec<_>>()
-                .join(", ");
+            let named = self.unread[..self.unread.len().min(10)].join(", ");
             remarks.push(format!(
                 "columns of the fault map that are not read: {named}"
             ));
@@ -556,15 +462,13 @@ impl Columns {
         shape: &Shape,
     ) -> Result<MapRow, Refusal> {
         if row.cells.len() < self.count {
-            return Err(refused(
-                format!("{} fields", self.count),
-                &row.cells.join(","),
-            ));
+            let expected = format!("{} fields", self.count);
+            return Err(refused(expected, &row.cells.join(",")));
         }
-        let whole = |at: usize, most: u64| whole(table, row.cell(at).unwrap_or_default(), most);
+        let text = |at: usize| row.cell(at).unwrap_or_default();
         let below = |at: usize, size: u64, expected: String| {
-            let number = whole(at, size.saturating_sub(1));
-            number.ok_or_else(|| refused(expected, row.cell(at).unwrap_or_default()))
+            let number = whole(table, text(at), size.saturating_sub(1));
+            number.ok_or_else(|| refused(expected, text(at)))
         };
         let cells = shape.cells;
         let outside = |what: &str| format!("{what} below the {cells} cells of the map's memory");
@@ -573,11 +477,8 @@ impl Columns {
             Cell::Grid { row, column } => {
                 let columns = shape.columns.unwrap_or(cells);
                 let rows = cells.div_ceil(columns);
-                let row = below(
-                    row,
-                    rows,
-                    format!("a row below the {rows} rows of the map's memory"),
-                )?;
+                let expected = format!("a row below the {rows} rows of the map's memory");
+                let row = below(row, rows, expected)?;
                 let expected = format!("a column below the {columns} columns of the map's memory");
                 let column = below(column, columns, expected)?;
                 let address = row * columns + column;
@@ -589,31 +490,25 @@ impl Columns {
         };
         let chip = match self.chip {
             None => ChipName::Number(0),
-            Some(at) => self.chip_name(table, row.cell(at).unwrap_or_default())?,
+            Some(at) => self.chip_name(table, text(at))?,
         };
         let fails = match self.fails {
             None => true,
             Some(at) => {
-                below(
-                    at,
-                    u64::MAX >> 11,
-                    "0 for a cell that does not fail, else more".into(),
-                )? > 0
+                let expected = "0 for a cell that does not fail, else more";
+                below(at, u64::MAX >> 11, expected.into())? > 0
             }
         };
-        let polarity = match self.reads.map(|at| (at, whole(at, 1))) {
-            None | Some((_, Some(1))) => 0.0,
-            Some((_, Some(_))) => 1.0,
-            Some((at, None)) => {
-                return Err(refused(
-                    "0 or 1, what the cell reads",
-                    row.cell(at).unwrap_or_default(),
-                ));
-            }
+        // the polarity of a cell that reads 1 lies below the fraction of those that do
+        let polarity = match self.reads {
+            None => 0.0,
+            Some(at) => match below(at, 2, "0 or 1, what the cell reads".into())? {
+                1 => 0.0,
+                _ => 1.0,
+            },
         };
-        let voltage = row.cell(self.voltage_at).unwrap_or_default();
         Ok(MapRow {
-            voltage: self.voltage.read(table, voltage)?,
+            voltage: self.voltage.read(table, text(self.voltage_at))?,
             chip,
             address,
             polarity: fails.then_some(polarity),

@@ -1,10 +1,9 @@
 //! Energy of the memory of stored activations: each element is written once, and read as often as the dataflow says.
 
 use super::{
-    factors, relative_beside_absolute, CellKind, Energy, EnergySpec, EnergyTerm, Unit,
-    REFERENCE_BITS,
+    factors, only_relative, CellKind, Energy, EnergySpec, EnergyTerm, Unit, REFERENCE_BITS,
 };
-use crate::error::{Error, Result};
+use crate::error::{refuse, Result};
 use crate::memory::dataflow::LayerProduct;
 use crate::memory::{MemoryModel, OperatingPoint};
 
@@ -56,7 +55,7 @@ impl Energy {
     /// their error-free voltages. A write costs what a read does.
     ///
     /// # Errors
-    /// [`Error::Argument`] for memories with a macro, and for two of which one has only relative energies; as
+    /// [`crate::error::Error::Argument`] for memories with a macro, and for two of which one has only relative energies; as
     /// [`weight_memory_energy`](super::weight_memory_energy).
     pub fn with_activations(
         mut self,
@@ -70,7 +69,7 @@ impl Energy {
         for tensor in &access.tensors {
             let mut reads = tensor.others as f64;
             for (layer, groups, read) in &tensor.layers {
-                reads += spec.accelerator().input_reads(*layer, *groups, *read);
+                reads += spec.input_reads(*layer, *groups, *read);
             }
             let accesses = tensor.elements as f64 + reads;
             reference += accesses * REFERENCE_BITS * unit.access;
@@ -194,17 +193,17 @@ fn common_unit(weights: &MemoryModel, own: &ActivationAccess, spec: &EnergySpec)
         if memory.sram.is_some() {
             let what = format!("memory model `{}`", memory.name);
             let expected = "one without a macro beside stored activations, whose accesses share no clock with the weights'";
-            return Err(Error::argument(what, expected, "one with a macro"));
+            return refuse(what, expected, "one with a macro");
         }
     }
     let (of_weights, unit) = (Unit::new(weights, spec)?, Unit::new(own.memory, spec)?);
     let are_absolute = of_weights.is_absolute && unit.is_absolute;
     match own.energy_ratio {
-        Some(ratio) if of_weights.is_absolute || unit.is_absolute => Err(Error::argument(
+        Some(ratio) if of_weights.is_absolute || unit.is_absolute => refuse(
             "activations.energy_ratio",
             "to be left out: a memory model gives an absolute energy",
-            ratio.to_string(),
-        )),
+            ratio,
+        ),
         Some(access) => Ok(Unit { access, ..unit }),
         None if weights.checksum == own.memory.checksum || are_absolute => Ok(unit),
         None => {
@@ -213,7 +212,9 @@ fn common_unit(weights: &MemoryModel, own: &ActivationAccess, spec: &EnergySpec)
             } else {
                 weights
             };
-            Err(relative_beside_absolute(&relative.name))
+            let expected = "a number, one memory model for weights and activations, or `activations.energy_ratio`: energies of \
+                            two that are only relative cannot be added";
+            Err(only_relative(relative, expected))
         }
     }
 }

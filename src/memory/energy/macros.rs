@@ -10,7 +10,7 @@ use super::{
     check_bits, factors, nothing_read, CellKind, Energy, EnergySpec, EnergyTerm, LayerAccess,
     Unused, REFERENCE_BITS,
 };
-use crate::error::{Error, Result};
+use crate::error::{refuse, Result};
 use crate::fault::secded::DATA_BITS;
 use crate::memory::{MemoryModel, SramMacro, Standby, Variant};
 use crate::units::{Fraction, Voltage};
@@ -101,19 +101,18 @@ pub(super) fn energy(
     sram: &SramMacro,
     spec: &EnergySpec,
 ) -> Result<Energy> {
-    let accelerator = spec.accelerator();
     let error_free = memory.error_free.get();
     let (mut pieces, mut plain, mut terms) = (Vec::new(), Vec::new(), Vec::new());
     let mut checked = Checked::default();
     for layer in layers {
         let weights = layer.weights as f64;
         let bits: f64 = layer.cells.iter().map(|cells| cells.bits).sum();
-        let reads = accelerator.reads(layer.product, bits)?;
+        let reads = spec.reads(layer.product, bits)?;
         plain.push(Piece {
             voltage: error_free,
             kind: CellKind::Usual,
             stored: weights * REFERENCE_BITS,
-            reads: accelerator.reads(layer.product, REFERENCE_BITS)?,
+            reads: spec.reads(layer.product, REFERENCE_BITS)?,
         });
         if layer.has_secded {
             checked.stored += weights * bits;
@@ -121,27 +120,14 @@ pub(super) fn energy(
         }
         for cells in &layer.cells {
             check_bits(layer, cells)?;
-            let (kind, point) = (cells.kind, cells.point);
-            let voltage = point.voltage.get();
-            let stored = weights * (cells.bits + cells.overhead_bits);
             pieces.push(Piece {
-                voltage,
-                kind,
-                stored,
+                voltage: cells.point.voltage.get(),
+                kind: cells.kind,
+                stored: weights * (cells.bits + cells.overhead_bits),
                 reads,
             });
-            terms.push(EnergyTerm {
-                layer: layer.layer.clone(),
-                cells: kind,
-                weights: layer.weights,
-                bits: cells.bits,
-                overhead_bits: cells.overhead_bits,
-                reads,
-                voltage,
-                access_energy_relative: point.access_energy_relative,
-                energy_factor: factors(memory, kind)?.0,
-                ..EnergyTerm::default()
-            });
+            let energy_factor = factors(memory, cells.kind)?.0;
+            terms.push(EnergyTerm::of(layer, cells, reads, energy_factor));
         }
     }
     if plain.iter().map(|piece| piece.stored).sum::<f64>() <= 0.0 {
@@ -188,7 +174,7 @@ pub(super) fn energy(
 /// The energy of pieces of a memory.
 ///
 /// # Errors
-/// [`Error::Argument`] at voltages that are not known or too slow for a fixed clock, for fewer macros than are needed,
+/// [`crate::error::Error::Argument`] at voltages that are not known or too slow for a fixed clock, for fewer macros than are needed,
 /// and where a factor of the robust cell is lacking.
 pub(super) fn count(
     pieces: &[Piece],
@@ -234,6 +220,7 @@ pub(super) fn count(
             * filled.words_read
             * filled.read_pj;
         let written = stored * filled.words_written * filled.write_pj;
+        // one macro at a time is awake, for one period an access
         let busy = (filled.words_read + filled.words_written) * period;
         let leaked = stored * filled.leakage_nw * nanoseconds * PJ_PER_NW_NS
             + stored * filled.awake_nw * busy.min(nanoseconds) * PJ_PER_NW_NS;
@@ -262,11 +249,7 @@ impl Model<'_> {
         let macros = self.spec.macros.map_or(needed, f64::from);
         if macros < needed {
             let expected = format!("at least the {needed} macros that the weights fill");
-            return Err(Error::argument(
-                "energy.macros",
-                expected,
-                macros.to_string(),
-            ));
+            return refuse("energy.macros", expected, macros);
         }
         let gated = self.spec.unused == Some(Unused::Gated);
         let mut surplus = if gated { 0.0 } else { macros - needed };
@@ -285,11 +268,7 @@ impl Model<'_> {
                     "a voltage at which the delay of `{}` is known",
                     self.variant.name
                 );
-                return Err(Error::argument(
-                    "voltage",
-                    expected,
-                    part.voltage.to_string(),
-                ));
+                return refuse("voltage", expected, part.voltage);
             };
             if let Some(period) = self
                 .spec
@@ -298,11 +277,7 @@ impl Model<'_> {
             {
                 let expected =
                     format!("at least {delay_ns:.4} ns, the delay at {} V", part.voltage);
-                return Err(Error::argument(
-                    "energy.period_ns",
-                    expected,
-                    period.to_string(),
-                ));
+                return refuse("energy.period_ns", expected, period);
             }
             let macros = ceil(part.stored / capacity) + std::mem::take(&mut surplus);
             let leakage_nw = shared(leakage, point.leakage_nw, nominal.leakage_nw);

@@ -5,7 +5,7 @@ use super::macros::{count, Piece, LOGIC};
 use super::{EnergySpec, EnergyTerm};
 use crate::error::{Error, Result};
 use crate::memory::{assumptions, Characteristic, MemoryModel, Variant};
-use crate::units::Voltage;
+use crate::units::{thousands, Voltage};
 
 /// Volts between the voltages that are compared.
 const STEP: f64 = 0.02;
@@ -224,16 +224,9 @@ impl Minimum {
     }
 }
 
-/// Picojoules with a point between thousands.
+/// Picojoules with commas between thousands.
 fn in_words(picojoule: f64) -> String {
     let whole = format!("{:.1}", picojoule);
     let (digits, rest) = whole.split_once('.').unwrap_or((&whole, "0"));
-    let mut text = String::new();
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text + "." + rest
+    format!("{}.{rest}", thousands(digits))
 }

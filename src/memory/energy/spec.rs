@@ -1,8 +1,7 @@
 //! What a user may ask of the energy accounting, checked: dataflow, array, buffer, batch, time of an inference.
 
-use super::super::dataflow::{Accelerator, Dataflow, ProcessingArray};
-use super::super::{Basis, MemoryModel, SramMacro, Standby};
-use crate::error::{Error, Result};
+use super::super::{Basis, Dataflow, MemoryModel, ProcessingArray, SramMacro, Standby};
+use crate::error::{refuse, Result};
 use crate::units::{words, Fraction, Positive};
 use serde::{Deserialize, Serialize};
 
@@ -107,11 +106,8 @@ impl EnergySpec {
     /// Checks every value and that the options go together; those of an array may be there for activations alone.
     ///
     /// # Errors
-    /// [`Error::Argument`] naming the key.
+    /// [`crate::error::Error::Argument`] naming the key.
     pub fn check(&self, counts_activations: bool) -> Result<()> {
-        let wrong = |key: &str, expected: String, found: String| {
-            Err(Error::argument(format!("energy.{key}"), expected, found))
-        };
         let dataflow = self.dataflow.name();
         let whatever = |what: &str| {
             format!("to be left out: dataflow `{dataflow}` reads each weight once whatever {what}")
@@ -119,60 +115,62 @@ impl EnergySpec {
         if let Some(array) = self.array {
             let for_activations = counts_activations && self.dataflow != Dataflow::Uniform;
             if !self.dataflow.folds() && !for_activations {
-                return wrong("array", whatever("the array"), "a value".into());
+                return refuse("energy.array", whatever("the array"), "a value");
             }
-            for (key, size) in [("array.rows", array.rows), ("array.columns", array.columns)] {
+            for (key, size) in [("rows", array.rows), ("columns", array.columns)] {
                 if !(1..=65_536).contains(&size) {
-                    return wrong(key, "1 to 65536".into(), size.to_string());
+                    return refuse(format!("energy.array.{key}"), "1 to 65536", size);
                 }
             }
-        } else {
-            self.accelerator().check_array()?;
+        } else if self.dataflow.folds() {
+            self.needed_array()?;
         }
         match self.buffer_bytes {
             Some(_) if !self.dataflow.folds() => {
-                return wrong("buffer_bytes", whatever("the buffer"), "a value".into());
+                return refuse("energy.buffer_bytes", whatever("the buffer"), "a value");
             }
-            Some(0) => return wrong("buffer_bytes", "1 or more".into(), "0".into()),
+            Some(0) => return refuse("energy.buffer_bytes", "1 or more", "0"),
             _ => {}
         }
         if !(1..=65_536).contains(&self.batch) {
-            return wrong("batch", "1 to 65536".into(), self.batch.to_string());
+            return refuse("energy.batch", "1 to 65536", self.batch);
         }
         if self.dataflow == Dataflow::Uniform && self.batch != 1 {
             let expected =
                 "1: dataflow `uniform` reads each weight once per inference whatever the batch";
-            return wrong("batch", expected.into(), self.batch.to_string());
+            return refuse("energy.batch", expected, self.batch);
         }
-        if let (Some(Clock::Fixed), None) = (self.clock, self.period_ns) {
-            let expected = "the nanoseconds of a period beside `energy.clock: fixed`";
-            return wrong("period_ns", expected.into(), "none".into());
-        }
-        if let (None | Some(Clock::Follows), Some(period)) = (self.clock, self.period_ns) {
-            let expected = "to be left out, or `energy.clock: fixed` beside it";
-            return wrong("period_ns", expected.into(), period.to_string());
+        match (self.has_fixed_clock(), self.period_ns) {
+            (true, None) => {
+                let expected = "the nanoseconds of a period beside `energy.clock: fixed`";
+                return refuse("energy.period_ns", expected, "none");
+            }
+            (false, Some(period)) => {
+                let expected = "to be left out, or `energy.clock: fixed` beside it";
+                return refuse("energy.period_ns", expected, period);
+            }
+            _ => {}
         }
         if self.macros == Some(0) {
-            return wrong("macros", "1 or more".into(), "0".into());
+            return refuse("energy.macros", "1 or more", "0");
         }
         for (key, value, most) in [
-            ("writes", self.writes, 1e6),
-            ("rest_exponent", self.rest_exponent, 20.0),
+            ("energy.writes", self.writes, 1e6),
+            ("energy.rest_exponent", self.rest_exponent, 20.0),
         ] {
             if let Some(value) = value.filter(|value| !(0.0..=most).contains(value)) {
-                return wrong(key, format!("a number from 0 to {most}"), value.to_string());
+                return refuse(key, format!("a number from 0 to {most}"), value);
             }
         }
         if let (Some(exponent), None) = (self.rest_exponent, self.rest_of_chip_mw) {
-            let expected = "to be left out, or `energy.rest_of_chip_mw` beside it".into();
-            return wrong("rest_exponent", expected, exponent.to_string());
+            let expected = "to be left out, or `energy.rest_of_chip_mw` beside it";
+            return refuse("energy.rest_exponent", expected, exponent);
         }
         match self.inference_seconds {
-            Some(seconds) if !(seconds > 0.0 && seconds <= 1e6) => wrong(
-                "inference_seconds",
-                "a number above 0 and at most 1e6".into(),
-                seconds.to_string(),
-            ),
+            Some(seconds) if !(seconds > 0.0 && seconds <= 1e6) => {
+                let expected = "a number above 0 and at most 1e6";
+                refuse("energy.inference_seconds", expected, seconds)
+            }
             _ => Ok(()),
         }
     }
@@ -191,7 +189,7 @@ impl EnergySpec {
     /// Refuses leakage without the time of an inference, and the time without leakage.
     ///
     /// # Errors
-    /// [`Error::Argument`] naming the key, with the memory model.
+    /// [`crate::error::Error::Argument`] naming the key, with the memory model.
     pub fn check_memory(&self, memory: &MemoryModel) -> Result<()> {
         let (key, name) = ("energy.inference_seconds", &memory.name);
         if memory.sram.is_some() {
@@ -200,11 +198,7 @@ impl EnergySpec {
         if let Some(key) = self.of_macros() {
             let expected =
                 format!("to be left out: memory model `{name}` has no macro, see `memory combine`");
-            return Err(Error::argument(
-                format!("energy.{key}"),
-                expected,
-                "a value",
-            ));
+            return refuse(format!("energy.{key}"), expected, "a value");
         }
         match (&memory.leakage, self.inference_seconds) {
             (Some(leakage), None) => {
@@ -212,11 +206,11 @@ impl EnergySpec {
                     "the seconds of an inference: memory model `{name}` leaks {} pW per bit",
                     leakage.picowatt_per_bit
                 );
-                Err(Error::argument(key, expected, "none"))
+                refuse(key, expected, "none")
             }
             (None, Some(seconds)) => {
                 let expected = format!("to be left out: memory model `{name}` gives no leakage");
-                Err(Error::argument(key, expected, seconds.to_string()))
+                refuse(key, expected, seconds)
             }
             _ => Ok(()),
         }
@@ -395,22 +389,6 @@ impl EnergySpec {
             None => "Energies are of the weight memory alone.".into(),
         });
         words
-    }
-
-    pub(super) fn accelerator(&self) -> Accelerator {
-        let Self {
-            dataflow,
-            array,
-            buffer_bytes,
-            batch,
-            ..
-        } = *self;
-        Accelerator {
-            dataflow,
-            array,
-            buffer_bytes,
-            batch,
-        }
     }
 }
 

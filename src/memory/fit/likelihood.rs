@@ -54,6 +54,7 @@ impl Likelihood {
     /// The most likely line: over `1/σ`, and for each over the probit at the lowest voltage; both problems are
     /// convex.
     pub(super) fn maximum(&self, start: Line) -> Option<Line> {
+        // over the logarithm of `σ`, which needs no bound
         let sigma = minimum(|t| self.least_deviance(t.exp()), start.sigma.ln(), 3.0)?.exp();
         Some(Line {
             mu: self.best_mu(sigma)?,
@@ -158,6 +159,7 @@ impl Groups {
 
     /// The lowest voltage; where every cell fails there, as if half a cell did not.
     fn best_known(&self) -> Option<(f64, f64)> {
+        // a probit of 1 would be infinite
         let surviving = match self.surviving {
             0.0 => 0.5,
             some => some,

@@ -61,6 +61,7 @@ impl Condition<'_> {
 
     fn all(&mut self, depth: usize) -> Result<Option<bool>, String> {
         let mut value = self.odd(depth)?;
+        // a term behind a blank is joined by an `and` too
         while self.pass(&['&', '*']) || !")|+^\0".contains(self.next()) {
             value = not(or(not(value), not(self.odd(depth)?)));
         }

@@ -12,7 +12,7 @@ use super::pins::{Operation, Port, Ports};
 use super::{parse, Attribute, Group, LARGEST};
 use crate::error::{Error, Result};
 use crate::memory::characteristic::tidy;
-use crate::store::{excerpt, read_text};
+use crate::store::{excerpt, file_name, read_text};
 use crate::units::{Positive, Voltage};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -101,7 +101,7 @@ impl Corner {
         }
         if ports.all.len() > MOST_PORTS {
             let expected = format!("at most {MOST_PORTS} clocks");
-            return file.wrong(cell.line, "clock", &expected, &ports.all.len().to_string());
+            return file.wrong(cell.line, "clock", expected, ports.all.len());
         }
         let (read_clock, read_pj) = file.energy(&pins, &ports, Operation::Read)?;
         let (write_clock, write_pj) = file.energy(&pins, &ports, Operation::Write)?;
@@ -111,11 +111,7 @@ impl Corner {
         let leakage_unit = file.unit("leakage_power_unit", "W")? * 1e9;
         let voltage = file.nominal("nom_voltage")? * file.unit("voltage_unit", "V")?;
         Ok(Self {
-            file: path
-                .file_name()
-                .unwrap_or_default()
-                .to_string_lossy()
-                .into_owned(),
+            file: file_name(path),
             cell: cell.name().to_owned(),
             words,
             bits,
@@ -166,7 +162,14 @@ struct File<'a, 'b> {
 }
 
 impl<'a> File<'a, '_> {
-    fn wrong<T>(&self, line: usize, key: &str, expected: &str, found: &str) -> Result<T> {
+    fn wrong<T>(
+        &self,
+        line: usize,
+        key: &str,
+        expected: impl Into<String>,
+        found: impl ToString,
+    ) -> Result<T> {
+        let found = found.to_string();
         Err(Error::input_at(
             self.path,
             Some(line),
@@ -194,14 +197,14 @@ impl<'a> File<'a, '_> {
 
     /// The first number of an attribute.
     fn number(&self, attribute: &Attribute<'_>) -> Result<f64> {
-        let first = attribute.values.first().copied().unwrap_or_default();
+        let first = attribute.first();
         let mut numbers = first
             .split([',', ' ', '\t', '\r', '\n', '\\'])
             .filter(|part| !part.is_empty());
         let number = numbers.next().and_then(|part| part.parse::<f64>().ok());
         match number.filter(|number| number.is_finite()) {
             Some(number) => Ok(number),
-            None => self.wrong(attribute.line, attribute.name, "a number", &excerpt(first)),
+            None => self.wrong(attribute.line, attribute.name, "a number", excerpt(first)),
         }
     }
 
@@ -211,12 +214,7 @@ impl<'a> File<'a, '_> {
                 value,
                 line: attribute.line,
             }),
-            Err(_) => self.wrong(
-                attribute.line,
-                attribute.name,
-                "a number above 0",
-                &value.to_string(),
-            ),
+            Err(_) => self.wrong(attribute.line, attribute.name, "a number above 0", value),
         }
     }
 
@@ -228,7 +226,7 @@ impl<'a> File<'a, '_> {
     fn unit(&self, key: &str, base: &str) -> Result<f64> {
         let expected = format!("a unit such as `1{base}` or `1m{base}`");
         let attribute = self.required(self.library, key, &expected)?;
-        let text = attribute.values.first().copied().unwrap_or_default().trim();
+        let text = attribute.first().trim();
         let split = text
             .find(|c: char| !c.is_ascii_digit() && c != '.')
             .unwrap_or(text.len());
@@ -236,7 +234,7 @@ impl<'a> File<'a, '_> {
         let prefix = symbol.trim().strip_suffix(base).and_then(prefix);
         match number.parse::<f64>().ok().zip(prefix) {
             Some((number, prefix)) if number > 0.0 => Ok(number * prefix),
-            _ => self.wrong(attribute.line, key, &expected, &excerpt(text)),
+            _ => self.wrong(attribute.line, key, &expected, excerpt(text)),
         }
     }
 
@@ -256,7 +254,7 @@ impl<'a> File<'a, '_> {
                 attribute.line,
                 key,
                 "a unit such as `(1, pf)`",
-                &excerpt(&symbol),
+                excerpt(&symbol),
             );
         };
         let volt = self.unit("voltage_unit", "V")?;
@@ -313,8 +311,8 @@ impl<'a> File<'a, '_> {
             self.wrong(
                 attribute.line,
                 key,
-                &format!("a whole number from 1 to {most}"),
-                &number.to_string(),
+                format!("a whole number from 1 to {most}"),
+                number,
             )
         };
         let lines = whole("address_width", MOST_LINES)?;
@@ -361,8 +359,21 @@ impl<'a> File<'a, '_> {
             self.cell.line,
             "internal_power",
             &expected,
-            &excerpt(&conditions.join("; ")),
+            excerpt(&conditions.join("; ")),
         )
+    }
+
+    /// Whether a condition holds in an operation of a port; `None` where pins that are not known decide it.
+    fn truth_of(
+        &self,
+        when: &Attribute<'_>,
+        ports: &Ports<'_>,
+        port: Port<'_>,
+        operation: Operation,
+    ) -> Result<Option<bool>> {
+        let level = |pin: &str| ports.level(port, operation, pin);
+        truth(when.first(), &level)
+            .or_else(|expected| self.wrong(when.line, "when", expected, excerpt(when.first())))
     }
 
     /// The groups whose condition holds; else those that may hold with pins that are not known; else one group without
@@ -380,13 +391,10 @@ impl<'a> File<'a, '_> {
                 always.push(group);
                 continue;
             };
-            let text = when.values.first().copied().unwrap_or_default();
-            let level = |pin: &str| ports.level(port, operation, pin);
-            match truth(text, &level) {
-                Ok(Some(true)) => hold.push(group),
-                Ok(None) => may_hold.push(group),
-                Ok(Some(false)) => {}
-                Err(expected) => return self.wrong(when.line, "when", &expected, &excerpt(text)),
+            match self.truth_of(when, ports, port, operation)? {
+                Some(true) => hold.push(group),
+                None => may_hold.push(group),
+                Some(false) => {}
             }
         }
         let conditioned = groups.len() > always.len();
@@ -428,12 +436,7 @@ impl<'a> File<'a, '_> {
                 Some((other, line)) if other != larger.0 => {
                     let expected =
                         format!("one energy of this operation; line {line} gives {other}");
-                    return self.wrong(
-                        larger.1,
-                        "internal_power",
-                        &expected,
-                        &larger.0.to_string(),
-                    );
+                    return self.wrong(larger.1, "internal_power", &expected, larger.0);
                 }
                 _ => {}
             }
@@ -446,12 +449,7 @@ impl<'a> File<'a, '_> {
             .unwrap_or_default();
         match Positive::new(tidy(sum)) {
             Ok(value) => Ok(Traced { value, line }),
-            Err(_) => self.wrong(
-                line,
-                "internal_power",
-                "an energy above 0",
-                &sum.to_string(),
-            ),
+            Err(_) => self.wrong(line, "internal_power", "an energy above 0", sum),
         }
     }
 
@@ -474,13 +472,8 @@ impl<'a> File<'a, '_> {
                 continue;
             }
             if let Some(when) = timing.attribute("when") {
-                let text = when.values.first().copied().unwrap_or_default();
-                match truth(text, &|pin| ports.level(port, Operation::Read, pin)) {
-                    Ok(Some(false)) => continue,
-                    Ok(_) => {}
-                    Err(expected) => {
-                        return self.wrong(when.line, "when", &expected, &excerpt(text))
-                    }
+                if self.truth_of(when, ports, port, Operation::Read)? == Some(false) {
+                    continue;
                 }
             }
             for table in ["cell_rise", "cell_fall"]

@@ -2,7 +2,7 @@
 
 use super::super::HIGHEST_BER;
 use crate::error::{Error, Result};
-use crate::store::{excerpt, word, ForeignTable, Size, VoltageColumn};
+use crate::store::{excerpt, word, ForeignTable, Size, VoltageColumn, Words};
 
 /// What the header may be, for messages.
 pub(super) const HEADER: &str =
@@ -10,127 +10,32 @@ pub(super) const HEADER: &str =
                       `access_energy_pj`";
 
 /// Words for the number of cells that fail at all.
-const FAULTS: &[&str] = &[
-    "fault",
-    "faults",
-    "fail",
-    "fails",
-    "failed",
-    "failing",
-    "failure",
-    "failures",
-    "faulty",
-    "error",
-    "errors",
-    "err",
-    "errs",
-    "biterror",
-    "biterrors",
-    "bitfailures",
-    "bitfails",
-    "bitfaults",
-    "cellfailures",
-    "failingcells",
-    "failedcells",
-    "faultycells",
-    "failingbits",
-    "failedbits",
-    "faultybits",
-    "cellsfailing",
-    "cellsfailed",
-    "bitsfailed",
-    "bitsfailing",
-    "bitsinerror",
-    "nfail",
-    "nfails",
-    "nfailed",
-    "nfaults",
-    "nfailures",
-    "nerrors",
-    "nerr",
-    "readerrors",
-    "errorbits",
-    "errorcells",
-];
+const FAULTS: Words = Words(
+    "fault faults fail fails failed failing failure failures faulty error errors err errs biterror biterrors \
+     bitfailures bitfails bitfaults cellfailures failingcells failedcells faultycells failingbits failedbits \
+     faultybits cellsfailing cellsfailed bitsfailed bitsfailing bitsinerror nfail nfails nfailed nfaults nfailures \
+     nerrors nerr readerrors errorbits errorcells",
+);
 /// Words for the number of bits that read wrongly.
-const FLIPS: &[&str] = &[
-    "flip",
-    "flips",
-    "bitflip",
-    "bitflips",
-    "flipped",
-    "flippedbits",
-    "bitsflipped",
-    "nflips",
-];
+const FLIPS: Words = Words("flip flips bitflip bitflips flipped flippedbits bitsflipped nflips");
 /// Words for the number of cells.
-const CELLS: &[&str] = &[
-    "cells",
-    "bits",
-    "total",
-    "n",
-    "ncells",
-    "nbits",
-    "totalcells",
-    "totalbits",
-    "testedcells",
-    "testedbits",
-    "cellstested",
-    "bitstested",
-    "bitsread",
-    "cellsread",
-    "bitstotal",
-    "cellstotal",
-    "memorybits",
-    "memorycells",
-    "sramcells",
-    "srambits",
-];
+const CELLS: Words = Words(
+    "cells bits total n ncells nbits totalcells totalbits testedcells testedbits cellstested bitstested bitsread \
+     cellsread bitstotal cellstotal memorybits memorycells sramcells srambits",
+);
 /// Words for the fraction of cells that fail at all.
-const RATES: &[&str] = &[
-    "ber",
-    "rber",
-    "errorrate",
-    "biterrorrate",
-    "rawbiterrorrate",
-    "biterrorratio",
-    "errorratio",
-    "failrate",
-    "failurerate",
-    "faultrate",
-    "bitfailurerate",
-    "bitfailrate",
-    "bitfaultrate",
-    "cellfailurerate",
-    "pfail",
-    "failprob",
-    "failprobability",
-    "failureprob",
-    "failureprobability",
-    "faultprobability",
-    "errorprobability",
-    "bitfailureprobability",
-    "probability",
-    "prob",
-    "p",
-    "rate",
-    "failfraction",
-    "failurefraction",
-    "failingfraction",
-    "fractionfailing",
-    "failingshare",
-];
+const RATES: Words = Words(
+    "ber rber errorrate biterrorrate rawbiterrorrate biterrorratio errorratio failrate failurerate faultrate \
+     bitfailurerate bitfailrate bitfaultrate cellfailurerate pfail failprob failprobability failureprob \
+     failureprobability faultprobability errorprobability bitfailureprobability probability prob p rate failfraction \
+     failurefraction failingfraction fractionfailing failingshare",
+);
 /// Words for the fraction of bits that read wrongly.
-const FLIP_RATES: &[&str] = &[
-    "fliprate",
-    "bitfliprate",
-    "flipprobability",
-    "bitflipprobability",
-];
+const FLIP_RATES: Words = Words("fliprate bitfliprate flipprobability bitflipprobability");
 /// Units of rates with their power of ten.
 const RATE_UNITS: &[(&str, i32)] = &[("percent", -2), ("pct", -2), ("ppm", -6)];
 /// Words for the energy of an access, in any unit.
-const ENERGIES: &[&str] = &["energy", "accessenergy", "energyaccess", "readenergy"];
+const ENERGIES: Words = Words("energy accessenergy energyaccess readenergy");
 /// Units of energies; no matter which, only their course counts.
 const ENERGY_UNITS: &[&str] = &[
     "pj", "fj", "nj", "uj", "microj", "mj", "j", "joule", "joules", "au", "norm", "relative",
@@ -148,14 +53,7 @@ const BIT_ENERGIES: &[(&str, i32)] = &[
 /// Words that only say that a column counts something.
 const COUNTING: &[&str] = &["n", "no", "nr", "num", "number", "count", "counts", "total"];
 /// The words of this program; they win over others of the same meaning.
-const OWN: &[&str] = &[
-    "voltage",
-    "faults",
-    "cells",
-    "ber",
-    "energy",
-    "accessenergypj",
-];
+const OWN: Words = Words("voltage faults cells ber energy accessenergypj");
 
 /// What a column holds.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -209,11 +107,7 @@ impl Columns {
     pub(super) fn of(table: &ForeignTable<'_>) -> Result<Self> {
         let names = table.columns();
         let roles: Vec<Option<Role>> = names.iter().map(|name| role(name)).collect();
-        let header = names
-            .iter()
-            .map(String::as_str)
-            .collect::<Vec<_>>()
-            .join(", ");
+        let header = names.join(", ");
         let refused = |found: &str| table.wrong(table.header_line(), None, HEADER, found);
         let one = |is: fn(&Role) -> bool| -> Result<Option<(usize, Role)>> {
             let all: Vec<(usize, Role)> = (0..)
@@ -222,7 +116,7 @@ impl Columns {
                 .collect();
             let own: Vec<_> = all
                 .iter()
-                .filter(|(at, _)| OWN.contains(&word(&names[*at]).as_str()))
+                .filter(|(at, _)| OWN.has(&word(&names[*at])))
                 .collect();
             match (all.as_slice(), own.as_slice()) {
                 ([], _) => Ok(None),
@@ -315,13 +209,7 @@ impl Columns {
     pub(super) fn remarks(&self) -> Vec<String> {
         let mut remarks = Vec::new();
         if !self.unread.is_empty() {
-            let named = self
-                .unread
-                .iter()
-                .take(10)
-                .cloned()
-                .collect::<Vec<_>>()
-                .join(", ");
+            let named = self.unread[..self.unread.len().min(10)].join(", ");
             let more = match self.unread.len().saturating_sub(10) {
                 0 => String::new(),
                 more => format!(" and {more} more"),
@@ -359,13 +247,11 @@ fn role(name: &str) -> Option<Role> {
 }
 
 fn role_of_word(word: &str) -> Option<Role> {
-    let is_in = |words: &[&str]| words.contains(&word);
-    if is_in(FAULTS) || is_in(FLIPS) {
-        return Some(Role::Faults {
-            flips: is_in(FLIPS),
-        });
+    let flips = FLIPS.has(word);
+    if flips || FAULTS.has(word) {
+        return Some(Role::Faults { flips });
     }
-    if is_in(CELLS) {
+    if CELLS.has(word) {
         return Some(Role::Cells);
     }
     if let Some((_, power)) = BIT_ENERGIES.iter().find(|(name, _)| *name == word) {
@@ -374,7 +260,7 @@ fn role_of_word(word: &str) -> Option<Role> {
             in_pj: true,
         });
     }
-    let energy = |name: &str| ENERGIES.contains(&name);
+    let energy = |name: &str| ENERGIES.has(name);
     if energy(word)
         || ENERGY_UNITS
             .iter()
@@ -389,6 +275,6 @@ fn role_of_word(word: &str) -> Option<Role> {
         .iter()
         .find_map(|(unit, power)| Some((word.strip_suffix(unit)?, *power)))
         .unwrap_or((word, 0));
-    let flips = FLIP_RATES.contains(&plain);
-    (flips || RATES.contains(&plain)).then_some(Role::Rate { power, flips })
+    let flips = FLIP_RATES.has(plain);
+    (flips || RATES.has(plain)).then_some(Role::Rate { power, flips })
 }

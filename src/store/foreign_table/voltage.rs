@@ -1,36 +1,14 @@
 //! The column of supply voltages of a foreign table: its words and its units.
 
 use super::number::Marks;
-use super::{excerpt, word, ForeignTable, Number, Size};
+use super::{excerpt, word, ForeignTable, Number, Size, Words};
 use crate::units::{Voltage, VoltageUnit};
 
 /// Words for a supply voltage, without units.
-const WORDS: &[&str] = &[
-    "voltage",
-    "voltages",
-    "v",
-    "u",
-    "vdd",
-    "vcc",
-    "vsupply",
-    "supply",
-    "supplyvoltage",
-    "vddm",
-    "vmem",
-    "vsram",
-    "vcore",
-    "vcell",
-    "vbram",
-    "vccbram",
-    "vccint",
-    "vddsram",
-    "vddcell",
-    "corevoltage",
-    "memoryvoltage",
-    "sramvoltage",
-    "nominalvoltage",
-    "vddvoltage",
-];
+const WORDS: Words = Words(
+    "voltage voltages v u vdd vcc vsupply supply supplyvoltage vddm vmem vsram vcore vcell vbram vccbram vccint vddsram \
+     vddcell corevoltage memoryvoltage sramvoltage nominalvoltage vddvoltage",
+);
 /// Words for units, with their power of ten and whether they are volts; those that end in others come first.
 const UNITS: &[(&str, i32, VoltageUnit)] = &[
     ("microvolts", -6, VoltageUnit::Volt),
@@ -59,14 +37,13 @@ impl VoltageColumn {
     pub fn of(name: &str) -> Option<Self> {
         let word = word(name);
         // `v` alone is the quantity: V names both
-        if WORDS.contains(&word.as_str()) {
+        if WORDS.has(&word) {
             return Some(Self { unit: None });
         }
         let unit = UNITS.iter().find(|unit| unit.0 == word).or_else(|| {
-            UNITS.iter().find(|(unit, ..)| {
-                word.strip_suffix(unit)
-                    .is_some_and(|rest| WORDS.contains(&rest))
-            })
+            UNITS
+                .iter()
+                .find(|(unit, ..)| word.strip_suffix(unit).is_some_and(|rest| WORDS.has(rest)))
         })?;
         Some(Self {
             unit: Some((unit.1, unit.2)),
@@ -76,14 +53,8 @@ impl VoltageColumn {
     /// A voltage as a user types it, `0.54`, `0.54V` or `540mV`, with its unit where one is written.
     pub fn typed(text: &str) -> Option<(Voltage, Option<VoltageUnit>)> {
         let number = Number::read(text, Size::Small, Marks::POINT).ok()?;
-        let (power, unit) = match number.unit {
-            "" => (0, None),
-            unit => {
-                let unit = word(unit);
-                let (_, power, unit) = UNITS.iter().find(|(known, ..)| *known == unit)?;
-                (*power, Some(*unit))
-            }
-        };
+        let said = unit_of(&number)?;
+        let (power, unit) = said.map_or((0, None), |(power, unit)| (power, Some(unit)));
         Some((Voltage::new(number.times_ten_to(power)?).ok()?, unit))
     }
 
@@ -101,16 +72,8 @@ impl VoltageColumn {
         let number = table
             .number(text, Size::Small)
             .map_err(|_| refused("a number above 0 and at most 100"))?;
-        let said = match number.unit {
-            "" => None,
-            unit => {
-                let unit = word(unit);
-                let known = UNITS.iter().find(|(known, ..)| *known == unit);
-                let (_, power, unit) =
-                    known.ok_or_else(|| refused("a voltage, with or without `V` or `mV`"))?;
-                Some((*power, *unit))
-            }
-        };
+        let said =
+            unit_of(&number).ok_or_else(|| refused("a voltage, with or without `V` or `mV`"))?;
         if self.unit.is_some() && said.is_some() && self.unit != said {
             return Err(refused("a voltage in the unit that the header says"));
         }
@@ -130,4 +93,14 @@ impl VoltageColumn {
         }
         Ok(voltage)
     }
+}
+
+/// Power of ten and kind of the unit behind a number, `None` inside where there is none; `None` for another unit.
+fn unit_of(number: &Number<'_>) -> Option<Option<(i32, VoltageUnit)>> {
+    if number.unit.is_empty() {
+        return Some(None);
+    }
+    let unit = word(number.unit);
+    let (_, power, unit) = UNITS.iter().find(|(known, ..)| *known == unit)?;
+    Some(Some((*power, *unit)))
 }

@@ -103,28 +103,23 @@ impl Header {
             return refused(expected, format!("a structured array, {}", shown(descr)));
         };
         let plain = name.trim_start_matches(['<', '>', '|', '=']);
-        let integer = |signed, width| Self {
+        let width = plain.get(1..).and_then(|width| width.parse().ok());
+        let integer = |signed| Self {
             signed,
-            width,
+            width: width.unwrap_or(1),
             big_endian: name.starts_with('>'),
             ..self
         };
         Ok(match plain {
             "b1" | "?" => Self {
                 boolean: true,
-                ..integer(false, 1)
+                ..integer(false)
             },
-            "u1" => integer(false, 1),
-            "u2" => integer(false, 2),
-            "u4" => integer(false, 4),
-            "u8" => integer(false, 8),
-            "i1" => integer(true, 1),
-            "i2" => integer(true, 2),
-            "i4" => integer(true, 4),
-            "i8" => integer(true, 8),
+            "u1" | "u2" | "u4" | "u8" => integer(false),
+            "i1" | "i2" | "i4" | "i8" => integer(true),
             "f4" | "f8" if takes == Takes::Numbers => Self {
                 float: true,
-                ..integer(true, if plain == "f4" { 4 } else { 8 })
+                ..integer(true)
             },
             _ => {
                 let kind = match plain.chars().next() {

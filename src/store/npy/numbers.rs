@@ -1,13 +1,12 @@
 //! Arrays of numbers of any usual type, read in pieces from an archive or from bytes; what they mean is their user's.
 
 use super::header::{refused, Header, Refusal, Takes};
-use super::{short_name, MAGIC, MOST_ARRAYS};
+use super::{archive, damaged, short_name, MAGIC};
 use crate::error::{Error, Result};
 use std::fs::File;
 use std::io::{BufReader, ErrorKind, Read};
 use std::path::Path;
 use zip::read::ZipFile;
-use zip::ZipArchive;
 
 /// Bytes that are read at a time; a multiple of every width.
 const PIECE: usize = 1 << 16;
@@ -103,6 +102,7 @@ impl NumberType {
     fn whole(self, raw: &[u8]) -> i64 {
         let signed = matches!(self, Self::Whole { signed: true, .. });
         let negative = signed && raw.last().is_some_and(|high| *high > 127);
+        // the sign is carried into the bytes that a narrower number lacks
         let mut bytes = if negative { [255; 8] } else { [0; 8] };
         bytes[..raw.len()].copy_from_slice(raw);
         i64::from_le_bytes(bytes)
@@ -143,20 +143,12 @@ pub fn read_npz_numbers(
     names: &[&str],
     limit: u64,
 ) -> Result<(Vec<NumberArray>, String)> {
-    let damaged =
-        |found: String| Error::input(path, "an archive of NumPy arrays (.npz), undamaged", found);
     let file = BufReader::new(crate::store::open(path, "an archive of NumPy arrays")?);
-    let mut archive = ZipArchive::new(file).map_err(|e| damaged(e.to_string()))?;
-    if archive.len() > MOST_ARRAYS {
-        let expected = format!("an archive of at most {MOST_ARRAYS} arrays");
-        return Err(Error::input(path, expected, archive.len().to_string()));
-    }
+    let mut archive = archive(path, file)?;
     let (mut arrays, mut listed) = (Vec::<NumberArray>::new(), Vec::new());
     let mut room = limit;
     for index in 0..archive.len() {
-        let entry = archive
-            .by_index(index)
-            .map_err(|e| damaged(e.to_string()))?;
+        let entry = archive.by_index(index).map_err(|e| damaged(path, &e))?;
         let Some(name) = entry.name().strip_suffix(".npy").map(str::to_owned) else {
             continue;
         };
@@ -171,12 +163,8 @@ pub fn read_npz_numbers(
             return Err(Error::input(path, expected, "more"));
         }
         room -= entry.size();
-        let (shape, numbers) = read_entry(entry).map_err(|(expected, found)| Error::Input {
-            path: path.to_owned(),
-            line: None,
-            key: Some(name.clone()),
-            expected,
-            found,
+        let (shape, numbers) = read_entry(entry).map_err(|(expected, found)| {
+            Error::input_at(path, None, Some(&name), expected, found)
         })?;
         arrays.push(NumberArray {
             name,
