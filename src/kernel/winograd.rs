@@ -363,7 +363,7 @@ impl<'a> Source<'a> {
             &S::as_simd_f32s(row).0[..count]
         });
         let mut out = strip.chunks_exact_mut(STRIP * BLOCK);
-        let mut out: [&mut [S::f32s]; PATCH] = from_fn(|_| {
+        let out: [&mut [S::f32s]; PATCH] = from_fn(|_| {
             let (inside, beyond) =
                 out.next().unwrap_or_default()[..columns * BLOCK].split_at_mut(length);
             beyond.fill(0.0);
