@@ -408,7 +408,7 @@ mod tests {
             stride: 2,
             padding: 0,
         });
-        let x = builder.push_normed(first, 0);
+        let x = builder.chain(0, first);
         let x = builder.push(second, &[x]);
         let x = builder.push(pool, &[x]);
         let x = builder.push(Op::Relu, &[x]);
@@ -417,7 +417,7 @@ mod tests {
         let x = builder.push(biased, &[y]);
         let x = builder.push(norm, &[x]);
         let x = builder.push(Op::Relu, &[x]);
-        let x = builder.push_normed(wide, x);
+        let x = builder.chain(x, wide);
         let x = builder.push(Op::Reshape(vec![None, Some(6 * 4)]), &[x]);
         builder.push(linear, &[x]);
         builder.finish()
