@@ -86,12 +86,8 @@ impl Graph {
         for node in self.nodes() {
             let inputs: Vec<&[usize]> = node.inputs.iter().map(|v| &shapes[*v][..]).collect();
             let shape = node.op.shape(&inputs, self);
-            let shape = shape.filter(|shape| {
-                let count = shape
-                    .iter()
-                    .try_fold(1usize, |count, dim| count.checked_mul(*dim));
-                count.is_some_and(|count| count <= MOST_NUMBERS)
-            });
+            let shape = shape
+                .filter(|shape| checked_count(shape).is_some_and(|count| count <= MOST_NUMBERS));
             shapes.push(shape.ok_or_else(|| {
                 let found = format!("{:?} of {inputs:?}", node.op);
                 Error::argument(
@@ -217,6 +213,12 @@ fn slid(
         return None;
     };
     Some(vec![batch, channels, along(height)?, along(width)?])
+}
+
+/// Numbers in these dimensions; `None` where that is beyond counting.
+pub(super) fn checked_count(dims: &[usize]) -> Option<usize> {
+    dims.iter()
+        .try_fold(1usize, |count, dim| count.checked_mul(*dim))
 }
 
 /// Dimensions of so many numbers, one of which may follow from the others.
