@@ -231,6 +231,7 @@ pub(super) fn filled(dims: &[Option<usize>], numbers: usize) -> Vec<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::net::Architecture;
     use crate::quant::QuantizerSpec;
     use crate::seed::Seed;
     use candle_core::Device;
@@ -238,7 +239,7 @@ mod tests {
     fn network(architecture: &str, classes: usize) -> Network {
         let spec = QuantizerSpec::default();
         Network::new(
-            architecture.parse().unwrap(),
+            architecture.parse::<Architecture>().unwrap(),
             classes,
             &spec,
             Seed(1),
