@@ -14,7 +14,6 @@ mod general;
 mod given;
 mod graph;
 mod groups;
-mod imagenet;
 mod lenet;
 mod mlp;
 mod model;

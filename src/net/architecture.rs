@@ -1,10 +1,9 @@
 //! The known architectures: names, input shapes, and how to tell them apart by their tensors.
 
 use super::graph::Graph;
-use super::{deit, imagenet, lenet, mlp, resnet};
+use super::{deit, lenet, mlp, resnet};
 use crate::error::{Error, Result};
 use crate::units::text_form;
-use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 
@@ -53,7 +52,7 @@ impl Architecture {
         let resnets = [false, true]
             .into_iter()
             .flat_map(|projection| RESNET_BLOCKS.map(|blocks| Self::Resnet { blocks, projection }));
-        let imagenet = imagenet::DEPTHS.map(|depth| Self::ImagenetResnet { depth });
+        let imagenet = resnet::DEPTHS.map(|depth| Self::ImagenetResnet { depth });
         let deits = DEITS.map(|(_, width)| Self::Deit { width });
         [Self::Mlp, Self::Lenet5]
             .into_iter()
@@ -93,25 +92,15 @@ impl Architecture {
             Self::Mlp => mlp::graph(classes),
             Self::Lenet5 => lenet::graph(1, 2, classes),
             Self::Lenet5Cifar => lenet::graph(3, 0, classes),
-            Self::Resnet { blocks, projection } => resnet::graph(blocks, projection, classes),
-            Self::ImagenetResnet { depth } => imagenet::graph(depth, classes)?,
+            Self::Resnet { blocks, projection } => resnet::cifar(blocks, projection, classes),
+            Self::ImagenetResnet { depth } => resnet::imagenet(depth, classes)?,
             Self::Deit { width } => deit::graph(width, classes),
         })
     }
 
-    /// The architecture whose state dict these tensors are, with its number of classes; `None` where no
+    /// The architecture whose state dict has tensors of these shapes, with its number of classes; `None` where no
     /// known one fits.
-    pub fn of_tensors(tensors: &[(String, Tensor)]) -> Option<(Self, usize)> {
-        Self::of_shapes(&|name| {
-            let tensor = tensors.iter().find(|(n, _)| n == name);
-            tensor.map(|(_, t)| t.dims())
-        })
-    }
-
-    /// The same by the shapes of tensors.
-    pub(super) fn of_shapes<'t>(
-        shape: &dyn Fn(&str) -> Option<&'t [usize]>,
-    ) -> Option<(Self, usize)> {
+    pub fn of_shapes<'t>(shape: &dyn Fn(&str) -> Option<&'t [usize]>) -> Option<(Self, usize)> {
         let rows = |name: &str| shape(name).and_then(|dims| dims.first().copied());
         let count = |name: &dyn Fn(usize) -> String| {
             (0..).take_while(|&n| shape(&name(n)).is_some()).count()
@@ -125,7 +114,7 @@ impl Architecture {
             Some([64, 3, 7, 7]) => {
                 let stage = |stage| count(&|n| format!("layer{stage}.{n}.conv1.weight"));
                 let bottleneck = shape("layer1.0.conv3.weight").is_some();
-                let depth = imagenet::depth([1, 2, 3, 4].map(stage), bottleneck)?;
+                let depth = resnet::depth([1, 2, 3, 4].map(stage), bottleneck)?;
                 Some((Self::ImagenetResnet { depth }, rows("fc.weight")?))
             }
             None if shape("layer1.weight") == Some(&[200, 784]) => {

@@ -28,9 +28,6 @@ pub(super) struct ConvShape {
     pub(super) padding: usize,
 }
 
-/// A convolution and the batch norm behind it.
-pub(super) struct Normed(Op, Op);
-
 /// A graph in the making.
 pub(super) struct Builder {
     start: Start,
@@ -56,10 +53,9 @@ impl Builder {
         self.graph.push(op, inputs)
     }
 
-    /// Nodes of a convolution with its norm; gives their value.
-    pub(super) fn push_normed(&mut self, Normed(convolution, norm): Normed, input: Value) -> Value {
-        let x = self.push(convolution, &[input]);
-        self.push(norm, &[x])
+    /// Nodes one behind the other; gives the value of the last one.
+    pub(super) fn chain(&mut self, x: Value, ops: impl IntoIterator<Item = Op>) -> Value {
+        ops.into_iter().fold(x, |x, op| self.push(op, &[x]))
     }
 
     /// A convolution; its weight is stored as `<name>.weight`.
@@ -77,9 +73,9 @@ impl Builder {
     }
 
     /// A convolution without bias and its batch norm.
-    pub(super) fn normed(&mut self, conv: &str, norm: &str, shape: ConvShape) -> Normed {
+    pub(super) fn normed(&mut self, conv: &str, norm: &str, shape: ConvShape) -> [Op; 2] {
         let convolution = self.conv(conv, shape, false);
-        Normed(convolution, self.batch_norm(norm, shape.outputs))
+        [convolution, self.batch_norm(norm, shape.outputs)]
     }
 
     /// A linear layer with bias.

@@ -35,9 +35,8 @@ pub(super) fn graph(features: usize, classes: usize) -> Graph {
         padding: 0,
     };
     let patches = builder.conv("patch_embed.proj", shape, true);
-    let x = builder.push(patches, &[0]);
-    let x = builder.push(Op::Reshape(vec![None, Some(features), Some(PATCHES)]), &[x]);
-    let patches = builder.push(Op::Transpose(vec![0, 2, 1]), &[x]);
+    let flat = Op::Reshape(vec![None, Some(features), Some(PATCHES)]);
+    let patches = builder.chain(0, [patches, flat, Op::Transpose(vec![0, 2, 1])]);
     let class_token = builder.push(Op::Parameter(class_token), &[]);
     let x = builder.push(Op::Concat { axis: 1 }, &[class_token, patches]);
     let positions = builder.push(Op::Parameter(positions), &[]);
@@ -50,12 +49,10 @@ pub(super) fn graph(features: usize, classes: usize) -> Graph {
         start: 0,
         length: 1,
     };
-    let x = builder.push(class_token, &[x]);
-    let x = builder.push(Op::Reshape(vec![None, Some(features)]), &[x]);
+    let flat = Op::Reshape(vec![None, Some(features)]);
     let norm = builder.layer_norm("norm", features, EPSILON);
     let head = builder.linear("head", features, classes);
-    let x = builder.push(norm, &[x]);
-    builder.push(head, &[x]);
+    builder.chain(x, [class_token, flat, norm, head]);
     builder.finish()
 }
 
@@ -69,16 +66,12 @@ fn block(builder: &mut Builder, name: &str, x: Value, features: usize) -> Value 
     let hidden = builder.linear(&part("mlp.fc1"), features, HIDDEN * features);
     let output = builder.linear(&part("mlp.fc2"), HIDDEN * features, features);
 
-    let y = builder.push(before_attention, &[x]);
-    let qkv = builder.push(qkv, &[y]);
+    let qkv = builder.chain(x, [before_attention, qkv]);
     let y = attention(builder, qkv, features);
     let y = builder.push(projection, &[y]);
     let x = builder.push(Op::Add, &[x, y]);
 
-    let y = builder.push(before_mlp, &[x]);
-    let y = builder.push(hidden, &[y]);
-    let y = builder.push(Op::Gelu, &[y]);
-    let y = builder.push(output, &[y]);
+    let y = builder.chain(x, [before_mlp, hidden, Op::Gelu, output]);
     builder.push(Op::Add, &[x, y])
 }
 
@@ -91,12 +84,8 @@ fn attention(builder: &mut Builder, qkv: Value, features: usize) -> Value {
             start: number * features,
             length: features,
         };
-        let x = builder.push(slice, &[qkv]);
-        let x = builder.push(
-            Op::Reshape(vec![None, Some(TOKENS), Some(heads), Some(HEAD)]),
-            &[x],
-        );
-        builder.push(Op::Transpose(order.to_vec()), &[x])
+        let apart = Op::Reshape(vec![None, Some(TOKENS), Some(heads), Some(HEAD)]);
+        builder.chain(qkv, [slice, apart, Op::Transpose(order.to_vec())])
     };
     let queries = part(0, [0, 2, 1, 3]);
     let keys = part(1, [0, 2, 3, 1]);
@@ -105,9 +94,6 @@ fn attention(builder: &mut Builder, qkv: Value, features: usize) -> Value {
     let scores = builder.push(Op::MatMul, &[queries, keys]);
     let fractions = builder.push(Op::Softmax, &[scores]);
     let mixed = builder.push(Op::MatMul, &[fractions, values]);
-    let mixed = builder.push(Op::Transpose(vec![0, 2, 1, 3]), &[mixed]);
-    builder.push(
-        Op::Reshape(vec![None, Some(TOKENS), Some(features)]),
-        &[mixed],
-    )
+    let joined = Op::Reshape(vec![None, Some(TOKENS), Some(features)]);
+    builder.chain(mixed, [Op::Transpose(vec![0, 2, 1, 3]), joined])
 }

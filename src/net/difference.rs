@@ -46,38 +46,15 @@ pub fn code_differences(
     these: &[LayerWeights],
     others: &[LayerWeights],
 ) -> Result<Vec<CodeDifference>> {
-    let refused =
-        |what: String, expected: String, found: String| Error::argument(what, expected, found);
     if these.len() != others.len() {
-        let count = |n: usize| format!("{n} layers");
-        return Err(refused(
-            "model to compare".into(),
-            count(these.len()),
-            count(others.len()),
-        ));
+        let [expected, found] = [these, others].map(|layers| format!("{} layers", layers.len()));
+        return Err(Error::argument("model to compare", expected, found));
     }
     let mut rows = Vec::new();
     for (this, other) in these.iter().zip(others) {
-        let form = |layer: &LayerWeights| {
-            let shape: Vec<String> = layer.shape.iter().map(ToString::to_string).collect();
-            let codes = match layer.stored.as_ref().map(|stored| stored.format) {
-                None => "float".to_owned(),
-                Some(format) => {
-                    format!(
-                        "{}{} bit",
-                        if format.signed() { "" } else { "unsigned " },
-                        format.bits()
-                    )
-                }
-            };
-            format!("`{}` of {}, {codes}", layer.name, shape.join("x"))
-        };
-        if form(this) != form(other) {
-            return Err(refused(
-                "model to compare: layer".into(),
-                form(this),
-                form(other),
-            ));
+        let [expected, found] = [this, other].map(form);
+        if expected != found {
+            return Err(Error::argument("model to compare: layer", expected, found));
         }
         let (Some(a), Some(b)) = (&this.stored, &other.stored) else {
             continue;
@@ -97,11 +74,8 @@ pub fn code_differences(
     }
     if rows.is_empty() {
         let expected = "quantised models, which store codes in the memory";
-        return Err(refused(
-            "models to compare".into(),
-            expected.into(),
-            "float weights alone".into(),
-        ));
+        let found = "float weights alone";
+        return Err(Error::argument("models to compare", expected, found));
     }
     let sum = |of: &dyn Fn(&CodeDifference) -> u64| rows.iter().map(of).sum();
     let total = CodeDifference {
@@ -115,6 +89,17 @@ pub fn code_differences(
     };
     rows.push(total);
     Ok(rows)
+}
+
+/// Name, shape and codes of a layer, in words.
+fn form(layer: &LayerWeights) -> String {
+    let shape: Vec<String> = layer.shape.iter().map(ToString::to_string).collect();
+    let codes = match layer.stored.as_ref().map(|stored| stored.format) {
+        None => "float".to_owned(),
+        Some(format) if format.signed() => format!("{} bit", format.bits()),
+        Some(format) => format!("unsigned {} bit", format.bits()),
+    };
+    format!("`{}` of {}, {codes}", layer.name, shape.join("x"))
 }
 
 fn step_ratio(a: &StoredWeight, b: &StoredWeight) -> Option<f64> {

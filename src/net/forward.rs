@@ -4,12 +4,12 @@ use super::activations::to_learned_levels;
 use super::general::rounded;
 use super::graph::{Graph, Node, Op, Value};
 use super::groups::{End, Group};
-use super::pass::{Pass, Route};
+use super::pass::{Pass, Route, Tensors};
 use super::pool::max_pool;
 use super::relu::relu;
 use super::shape::filled;
 use crate::error::{Error, Result, TensorContext};
-use crate::kernel::{channel_mean, padded_shortcut, Levels};
+use crate::kernel::{channel_mean, padded_shortcut, Levels, Workspace};
 use candle_core::{DType, Tensor, D};
 
 /// Values of a pass, each kept until its last reader has it.
@@ -205,27 +205,18 @@ impl Group<'_> {
             Group::Other(Node { op, inputs }) => {
                 let inputs = inputs.iter().map(|value| values.read(*value));
                 let inputs: Vec<Laid> = inputs.collect::<Result<_>>()?;
-                match (op, &inputs[..]) {
+                let blocked = inputs.first().and_then(|x| x.blocked);
+                match (op, &inputs[..], blocked) {
                     // number by number, whatever the layout
-                    (Op::Stored { .. }, [x]) => Ok(Laid {
+                    (Op::Stored { .. }, [x], _) => Ok(Laid {
                         tensor: op.forward(std::slice::from_ref(&x.tensor), dtype, pass)?,
                         ..*x
                     }),
-                    (
-                        Op::ChannelMean,
-                        [Laid {
-                            tensor,
-                            blocked: Some(channels),
-                        }],
-                    ) => Ok(Laid::plain(channel_mean(tensor, *channels)?)),
-                    (
-                        Op::PaddedShortcut { channels },
-                        [Laid {
-                            tensor,
-                            blocked: Some(inputs),
-                        }],
-                    ) => {
-                        let y = padded_shortcut(tensor, *inputs, *channels)?;
+                    (Op::ChannelMean, [x], Some(channels)) => {
+                        Ok(Laid::plain(channel_mean(&x.tensor, channels)?))
+                    }
+                    (Op::PaddedShortcut { channels }, [x], Some(inputs)) => {
+                        let y = padded_shortcut(&x.tensor, inputs, *channels)?;
                         Ok(Laid::blocked(y, *channels))
                     }
                     _ => {
@@ -264,6 +255,24 @@ fn capped(y: Tensor, ceiling: Option<f64>) -> Result<Tensor> {
 }
 
 impl Op {
+    /// [`Self::forward`] by itself, outside of the pass of a network.
+    pub(super) fn alone(
+        &self,
+        inputs: &[Tensor],
+        dtype: DType,
+        tensors: Tensors,
+        weights: &[Tensor],
+    ) -> Result<Tensor> {
+        let pass = Pass {
+            tensors,
+            weights,
+            workspace: &Workspace::default(),
+            training: false,
+            route: Route::Plain,
+        };
+        self.forward(inputs, dtype, &pass)
+    }
+
     /// By candle's own operations, on every device. Parameters take the type of the images.
     pub(super) fn forward(&self, inputs: &[Tensor], dtype: DType, pass: &Pass) -> Result<Tensor> {
         let result = match (self, inputs) {
@@ -273,7 +282,7 @@ impl Op {
             (Self::BatchNorm(norm), [x]) => {
                 return norm.norm(pass.tensors).forward(x, pass.training)
             }
-            (Self::LayerNorm(norm), [x]) => return norm.norm(pass.tensors).forward(x),
+            (Self::LayerNorm(norm), [x]) => return norm.forward(x, pass.tensors),
             (Self::Relu, [x]) => return relu(x),
             (Self::MaxPool(pool), [x]) => return max_pool(x, pool.size, pool.stride, pool.padding),
             (Self::Gelu, [x]) => x.gelu_erf(),
@@ -375,9 +384,7 @@ mod tests {
     use super::super::build::{Builder, ConvShape, Start};
     use super::super::graph::MaxPool;
     use super::super::network::{Parameter, Role};
-    use super::super::pass::Tensors;
     use super::*;
-    use crate::kernel::Workspace;
     use crate::seed::{Purpose, Seed};
     use candle_core::{Device, Var};
 
@@ -408,7 +415,7 @@ mod tests {
             stride: 2,
             padding: 0,
         });
-        let x = builder.push_normed(first, 0);
+        let x = builder.chain(0, first);
         let x = builder.push(second, &[x]);
         let x = builder.push(pool, &[x]);
         let x = builder.push(Op::Relu, &[x]);
@@ -417,7 +424,7 @@ mod tests {
         let x = builder.push(biased, &[y]);
         let x = builder.push(norm, &[x]);
         let x = builder.push(Op::Relu, &[x]);
-        let x = builder.push_normed(wide, x);
+        let x = builder.chain(x, wide);
         let x = builder.push(Op::Reshape(vec![None, Some(6 * 4)]), &[x]);
         builder.push(linear, &[x]);
         builder.finish()

@@ -40,17 +40,22 @@ impl Windows {
         (0..n).map(along).collect()
     }
 
+    /// Square windows over images, without dilation, padded alike on all sides.
+    pub(super) fn of_square(side: usize, stride: usize, padding: usize) -> Self {
+        Self {
+            kernel: vec![side; 2],
+            stride: vec![stride; 2],
+            dilation: vec![1; 2],
+            padding: vec![padding; 4],
+        }
+    }
+
     /// The side, stride and padding of square windows without dilation, padded alike on all sides.
     pub(super) fn square(&self) -> Option<(usize, usize, usize)> {
-        let (kernel, stride, padding) = (
-            *self.kernel.first()?,
-            *self.stride.first()?,
-            *self.padding.first()?,
-        );
-        let square = self.kernel == [kernel; 2]
-            && self.stride == [stride; 2]
-            && self.dilation == [1, 1]
-            && self.padding == [padding; 4];
+        let [kernel, stride, padding] =
+            [&self.kernel, &self.stride, &self.padding].map(|all| all.first().copied());
+        let (kernel, stride, padding) = (kernel?, stride?, padding?);
+        let square = *self == Self::of_square(kernel, stride, padding);
         square.then_some((kernel, stride, padding))
     }
 
@@ -129,18 +134,7 @@ impl GeneralConvolution {
     /// Of images [batch, channels, ...].
     pub(super) fn forward(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
         let weight = &pass.weights[self.layer];
-        let apply = || -> Candle<Tensor> {
-            let y = self.product(x, weight)?;
-            match self.bias {
-                Some(bias) => {
-                    let bias = pass.tensors.parameter(bias).to_dtype(y.dtype())?;
-                    let mut dims = vec![1; y.rank()];
-                    dims[1] = bias.elem_count();
-                    y.broadcast_add(&bias.reshape(dims)?)
-                }
-                None => Ok(y),
-            }
-        };
+        let apply = || with_bias(self.product(x, weight)?, self.bias, pass);
         apply().during(|| format!("convolution of {:?} with {:?}", x.dims(), weight.dims()))
     }
 
@@ -190,6 +184,17 @@ impl GeneralConvolution {
         };
         result.reshape([&[*batch, *outputs], &pixels[..]].concat())
     }
+}
+
+/// The results of a convolution with its bias, a number for each channel.
+pub(super) fn with_bias(y: Tensor, bias: Option<usize>, pass: &Pass) -> Candle<Tensor> {
+    let Some(bias) = bias else {
+        return Ok(y);
+    };
+    let bias = pass.tensors.parameter(bias).to_dtype(y.dtype())?;
+    let mut dims = vec![1; y.rank()];
+    dims[1] = bias.elem_count();
+    y.broadcast_add(&bias.reshape(dims)?)
 }
 
 /// What a pooling gives of each window.

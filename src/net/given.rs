@@ -1,12 +1,12 @@
 //! Codes that came with a file, as tensors of a model file: they stand in place of the layer's float weights.
 
 use super::network::Network;
-use super::packed::{layer_words, tensor, CODES};
+use super::packed::{layer_words, numbers, values, CODES};
 use crate::code::{pack, CodeFormat};
-use crate::error::{Error, Result, TensorContext};
+use crate::error::{Error, Result};
 use crate::quant::{Scale, StoredWeight};
 use crate::units::Bits;
-use candle_core::{DType, Device, Tensor};
+use candle_core::{Device, Tensor};
 
 /// After a layer's name: bits of a code, and 1 where codes are signed, else 0; U8 [2].
 const FORMAT: &str = ".weight.format";
@@ -77,17 +77,15 @@ pub(super) fn take_given(
 fn stored_of(layer: &str, shape: Vec<usize>, tensors: &[(String, Tensor)]) -> Result<StoredWeight> {
     let format = format_of(layer, tensors)?;
     let channels = shape.first().copied().unwrap_or(1);
-    let steps = numbers(&format!("{layer}{STEPS}"), &[1, channels], tensors)?;
+    let steps_name = format!("{layer}{STEPS}");
+    let steps = vector(&steps_name, &[1, channels], tensors)?;
     if let Some(channel) = steps.iter().position(|step| *step <= 0.0) {
         let found = format!("{} at [{channel}]", steps[channel]);
-        return Err(Error::argument(
-            format!("{layer}{STEPS}"),
-            "finite numbers above 0",
-            found,
-        ));
+        let expected = "finite numbers above 0";
+        return Err(Error::argument(steps_name, expected, found));
     }
     let zeros_name = format!("{layer}{ZEROS}");
-    let zeros = numbers(&zeros_name, &[steps.len()], tensors)?;
+    let zeros = vector(&zeros_name, &[steps.len()], tensors)?;
     let is_zero = |zero: &f32| zero.fract() == 0.0 && (-128.0..=255.0).contains(zero);
     if let Some(channel) = zeros.iter().position(|zero| !is_zero(zero)) {
         let found = format!("{} at [{channel}]", zeros[channel]);
@@ -108,42 +106,20 @@ fn stored_of(layer: &str, shape: Vec<usize>, tensors: &[(String, Tensor)]) -> Re
 
 fn format_of(layer: &str, tensors: &[(String, Tensor)]) -> Result<CodeFormat> {
     let name = format!("{layer}{FORMAT}");
-    let tensor = tensor(tensors, &name)?;
-    let wrong = |found: String| {
-        let expected = "bits of a code, 1 to 8, and 1 (signed) or 0, in U8 [2]";
-        Error::argument(&name, expected, found)
-    };
-    if tensor.dtype() != DType::U8 || tensor.dims() != [2] {
-        return Err(wrong(format!("{:?} {:?}", tensor.dtype(), tensor.dims())));
-    }
-    let values = tensor
-        .to_vec1::<u8>()
-        .during(|| format!("reading `{name}`"))?;
+    let expected = "bits of a code, 1 to 8, and 1 (signed) or 0, in U8 [2]";
+    let values = values::<u8>(tensors, &name, expected, |dims| dims == [2])?;
     match values[..] {
         [bits @ 1..=8, signed @ 0..=1] => CodeFormat::new(Bits::new(bits.into())?, signed == 1),
-        _ => Err(wrong(format!("{values:?}"))),
+        _ => Err(Error::argument(name, expected, format!("{values:?}"))),
     }
 }
 
 /// Finite numbers, of one of these lengths.
-fn numbers(name: &str, lengths: &[usize], tensors: &[(String, Tensor)]) -> Result<Vec<f32>> {
-    let tensor = tensor(tensors, name)?;
-    let wrong = |found: String| {
-        let lengths: Vec<String> = lengths.iter().map(|n| format!("[{n}]")).collect();
-        let expected = format!("finite numbers, F32 {}", lengths.join(" or "));
-        Error::argument(name, expected, found)
-    };
-    let fits = matches!(tensor.dims(), [n] if lengths.contains(n));
-    if tensor.dtype() != DType::F32 || !fits {
-        return Err(wrong(format!("{:?} {:?}", tensor.dtype(), tensor.dims())));
-    }
-    let values = tensor
-        .to_vec1::<f32>()
-        .during(|| format!("reading `{name}`"))?;
-    match values.iter().find(|value| !value.is_finite()) {
-        None => Ok(values),
-        Some(value) => Err(wrong(value.to_string())),
-    }
+fn vector(name: &str, lengths: &[usize], tensors: &[(String, Tensor)]) -> Result<Vec<f32>> {
+    let shapes: Vec<String> = lengths.iter().map(|n| format!("[{n}]")).collect();
+    let expected = format!("finite numbers, F32 {}", shapes.join(" or "));
+    let fits = |dims: &[usize]| matches!(dims, [n] if lengths.contains(n));
+    numbers(tensors, name, &expected, fits)
 }
 
 #[cfg(test)]
@@ -168,7 +144,7 @@ mod tests {
     /// LeNet-5 that keeps codes of a file in all layers but two.
     fn network(info: &ModelInfo) -> Network {
         let (architecture, quantizer) = (info.architecture.clone(), &info.quantizer);
-        let mut network = Network::of(architecture, 10, quantizer, Seed(1), &Device::Cpu)
+        let mut network = Network::new(architecture, 10, quantizer, Seed(1), &Device::Cpu)
             .unwrap()
             .0;
         let one = StoredWeight {

@@ -1,9 +1,10 @@
 //! What a network computes, node by node: the one description that training, evaluation, gradients and shapes use.
 
 use super::convolution;
-use super::general::{General, GeneralConvolution};
-use super::norm::{BatchNorm, LayerNorm};
+use super::general::{with_bias, General, GeneralConvolution, Windows};
+use super::norm::BatchNorm;
 use super::pass::{Pass, Route, Tensors};
+use super::shape::checked_count;
 use super::slot::Slot;
 use crate::error::{Error, Result, TensorContext};
 use crate::kernel::{conv2d, max_pool, Levels};
@@ -146,10 +147,11 @@ pub(super) struct MaxPool {
 /// Nodes in an order in which inputs come first; the last one gives the logits [batch, classes]. It holds no tensors, but
 /// says which there are.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "Written", into = "Written")]
+#[serde(try_from = "Written")]
 pub(super) struct Graph {
     nodes: Vec<Node>,
     /// For each value that is read the nodes that do, one that reads it twice twice.
+    #[serde(skip)]
     readers: BTreeMap<Value, Vec<usize>>,
     /// Weights of layers, in memory order.
     pub(super) layers: Vec<Slot>,
@@ -159,25 +161,14 @@ pub(super) struct Graph {
     pub(super) buffers: Vec<Slot>,
 }
 
-/// A graph in a file.
-#[derive(Serialize, Deserialize)]
+/// A graph as a file has it, which may name what is not there.
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Written {
     nodes: Vec<Node>,
     layers: Vec<Slot>,
     parameters: Vec<Slot>,
     buffers: Vec<Slot>,
-}
-
-impl From<Graph> for Written {
-    fn from(graph: Graph) -> Self {
-        Self {
-            nodes: graph.nodes,
-            layers: graph.layers,
-            parameters: graph.parameters,
-            buffers: graph.buffers,
-        }
-    }
 }
 
 impl TryFrom<Written> for Graph {
@@ -214,19 +205,14 @@ impl Graph {
 
     /// Whether the tensors that an operation names are there.
     fn holds(&self, op: &Op) -> bool {
-        let layer = |at: usize| at < self.layers.len();
         let parameters = |all: &[usize]| all.iter().all(|at| *at < self.parameters.len());
         let buffers = |all: &[usize]| all.iter().all(|at| *at < self.buffers.len());
-        match op {
-            Op::Convolution(Convolution {
-                layer: at, bias, ..
-            })
-            | Op::Linear(Linear {
-                layer: at, bias, ..
-            })
-            | Op::GeneralConvolution(GeneralConvolution {
-                layer: at, bias, ..
-            }) => layer(*at) && parameters(bias.as_slice()),
+        let others = match op {
+            Op::Convolution(Convolution { bias, .. })
+            | Op::Linear(Linear { bias, .. })
+            | Op::GeneralConvolution(GeneralConvolution { bias, .. }) => {
+                parameters(bias.as_slice())
+            }
             Op::BatchNorm(norm) => {
                 parameters(&[norm.scale, norm.shift])
                     && buffers(&[norm.running_mean, norm.running_var])
@@ -235,7 +221,8 @@ impl Graph {
             Op::Parameter(at) => parameters(&[*at]),
             Op::Buffer(at) => buffers(&[*at]),
             _ => true,
-        }
+        };
+        others && op.layer().is_none_or(|at| at < self.layers.len())
     }
 
     /// Numbers in all tensors; `None` where that is beyond counting.
@@ -245,15 +232,9 @@ impl Graph {
             .iter()
             .chain(&self.parameters)
             .chain(&self.buffers);
-        let mut sum = 0usize;
-        for slot in slots {
-            let count = slot
-                .shape
-                .iter()
-                .try_fold(1usize, |count, dim| count.checked_mul(*dim));
-            sum = sum.checked_add(count?)?;
-        }
-        Some(sum)
+        slots
+            .map(|slot| checked_count(&slot.shape))
+            .try_fold(0usize, |sum, count| sum.checked_add(count?))
     }
 
     /// Its tensors alone.
@@ -272,6 +253,7 @@ impl Graph {
         let softmax = self.nodes.last().is_some_and(is_softmax);
         if softmax && last > 1 {
             self.nodes.pop();
+            // of the value before the last one nothing but the last node can be a reader
             self.readers.remove(&(last - 1));
         }
         (self, softmax && last > 1)
@@ -290,18 +272,18 @@ impl Graph {
 impl Op {
     /// Pixels of a window, where there are windows.
     pub(super) fn windows(&self, graph: &Graph) -> Option<usize> {
-        let kernel = |kernel: &[usize]| {
+        let kernel: &[usize] = match self {
+            Self::Convolution(own) => graph.layers.get(own.layer)?.shape.get(2..)?,
+            Self::GeneralConvolution(own) => &own.windows.kernel,
+            Self::General(General::Pool(own)) => &own.windows.kernel,
+            Self::MaxPool(own) => return Some(own.size.saturating_mul(own.size)),
+            _ => return None,
+        };
+        Some(
             kernel
                 .iter()
-                .fold(1usize, |all, side| all.saturating_mul(*side))
-        };
-        match self {
-            Self::Convolution(own) => Some(kernel(graph.layers.get(own.layer)?.shape.get(2..)?)),
-            Self::GeneralConvolution(own) => Some(kernel(&own.windows.kernel)),
-            Self::MaxPool(own) => Some(kernel(&[own.size, own.size])),
-            Self::General(General::Pool(own)) => Some(kernel(&own.windows.kernel)),
-            _ => None,
-        }
+                .fold(1usize, |all, side| all.saturating_mul(*side)),
+        )
     }
 
     /// The layer whose weight it uses.
@@ -343,13 +325,17 @@ impl Convolution {
             x.conv2d(weight, self.padding, self.stride, 1, 1)
                 .during(|| format!("convolution of {:?} with {:?}", x.dims(), weight.dims()))?
         };
-        match self.bias {
-            Some(bias) => {
-                let bias = pass.tensors.parameter(bias).to_dtype(y.dtype())?;
-                let bias = bias.reshape((1, bias.elem_count(), 1, 1))?;
-                Ok(y.broadcast_add(&bias)?)
-            }
-            None => Ok(y),
+        Ok(with_bias(y, self.bias, pass)?)
+    }
+
+    /// The same convolution in the general form.
+    pub(super) fn general(&self, graph: &Graph) -> GeneralConvolution {
+        let kernel = graph.layers[self.layer].shape.last().copied();
+        GeneralConvolution {
+            layer: self.layer,
+            bias: self.bias,
+            windows: Windows::of_square(kernel.unwrap_or_default(), self.stride, self.padding),
+            groups: 1,
         }
     }
 
@@ -390,17 +376,6 @@ impl BatchNormNode {
             shift: parameter(self.shift),
             running_mean: buffer(self.running_mean),
             running_var: buffer(self.running_var),
-            epsilon: self.epsilon,
-        }
-    }
-}
-
-impl LayerNormNode {
-    /// With its tensors.
-    pub(super) fn norm(self, tensors: Tensors) -> LayerNorm {
-        LayerNorm {
-            scale: tensors.parameters[self.scale].var.clone(),
-            shift: tensors.parameters[self.shift].var.clone(),
             epsilon: self.epsilon,
         }
     }

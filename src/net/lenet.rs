@@ -30,15 +30,12 @@ pub(super) fn graph(channels: usize, padding: usize, classes: usize) -> Graph {
     let last = builder.linear("fc3", 84, classes);
     let mut x = 0;
     for convolution in convolutions {
-        x = builder.push(convolution, &[x]);
         // max commutes with ReLU: pooling first leaves a quarter of the values to rectify
-        x = builder.push(Op::MaxPool(POOL), &[x]);
-        x = builder.push(Op::Relu, &[x]);
+        x = builder.chain(x, [convolution, Op::MaxPool(POOL), Op::Relu]);
     }
     x = builder.push(Op::Reshape(vec![None, Some(400)]), &[x]);
     for linear in hidden {
-        x = builder.push(linear, &[x]);
-        x = builder.push(Op::Relu, &[x]);
+        x = builder.chain(x, [linear, Op::Relu]);
     }
     builder.push(last, &[x]);
     builder.finish()

@@ -10,11 +10,7 @@ pub(super) fn graph(classes: usize) -> Graph {
         builder.linear("layer2", 200, 50),
         builder.linear("layer3", 50, classes),
     ];
-    let x = builder.push(Op::Reshape(vec![None, Some(784)]), &[0]);
-    let x = builder.push(first, &[x]);
-    let x = builder.push(Op::Relu, &[x]);
-    let x = builder.push(second, &[x]);
-    let x = builder.push(Op::Relu, &[x]);
-    builder.push(third, &[x]);
+    let flat = Op::Reshape(vec![None, Some(784)]);
+    builder.chain(0, [flat, first, Op::Relu, second, Op::Relu, third]);
     builder.finish()
 }

@@ -114,6 +114,17 @@ impl ModelInfo {
         }
     }
 
+    /// The network that is described, under a quantiser, with weights that are not yet its own.
+    fn network(&self, quantizer: &QuantizerSpec, device: &Device) -> Result<Network> {
+        let design = self.architecture.clone();
+        let (network, _) = Network::new(design, self.classes, quantizer, Seed(0), device)?;
+        let network = network.with_input_shape(self.input_shape)?;
+        match &self.activations {
+            Some(activations) => network.with_activations(activations),
+            None => Ok(network),
+        }
+    }
+
     /// What the model is called, where the file says it.
     pub fn name(&self) -> Option<&str> {
         self.training.as_ref()?.name.as_deref()
@@ -141,6 +152,10 @@ impl Model {
     /// # Errors
     /// As [`Self::load`].
     pub fn load_with(path: &Path, choices: &ImportChoices, device: &Device) -> Result<Self> {
+        Self::read(path, choices, device).map_err(|error| Self::inside(path, error))
+    }
+
+    fn read(path: &Path, choices: &ImportChoices, device: &Device) -> Result<Self> {
         store::check_beside(path)?;
         let expected = "a model file: safetensors, ONNX, or a checkpoint of PyTorch";
         let bytes = store::read_bytes(path, expected, LARGEST_FILE)?;
@@ -203,14 +218,13 @@ impl Model {
                 found,
             })?;
         }
-        let inside = |e| Self::inside(path, e);
-        info.architecture.check(size).map_err(inside)?;
-        check_values(file.tensors.iter().map(|(name, t)| (name.as_str(), t))).map_err(inside)?;
+        info.architecture.check(size)?;
+        check_values(file.tensors.iter().map(|(name, t)| (name.as_str(), t)))?;
         Self::from_parts(path, info, &file.tensors, file.checksum, device)
     }
 
     fn foreign(path: &Path, state: StateDict, checksum: String, device: &Device) -> Result<Self> {
-        let found = recognise(state.tensors).map_err(|e| Self::inside(path, e))?;
+        let found = recognise(state.tensors)?;
         let architecture = found.architecture;
         let info = ModelInfo {
             normalization: foreign_normalization(architecture),
@@ -231,7 +245,7 @@ impl Model {
         choices: &ImportChoices,
         device: &Device,
     ) -> Result<Self> {
-        let import = onnx::read(path, bytes, choices).map_err(|e| Self::inside(path, e))?;
+        let import = onnx::read(path, bytes, choices)?;
         let sha256 = store::sha256(bytes);
         let input_shape = match import.input[..] {
             [width] => [1, 1, width],
@@ -243,9 +257,7 @@ impl Model {
                 return Err(Error::input(path, expected, found));
             }
         };
-        let normalization = import
-            .normalization(input_shape[0])
-            .map_err(|e| Self::inside(path, e))?;
+        let normalization = import.normalization(input_shape[0])?;
         // what says how images are normalised is a file of ours
         let foreign = normalization.is_none();
         let mut warnings = import.warnings;
@@ -266,18 +278,13 @@ impl Model {
             normalization,
             ..ModelInfo::of(design, import.output.iter().product())
         };
-        check_values(import.state.iter().map(|(name, t)| (name.as_str(), t)))
-            .map_err(|e| Self::inside(path, e))?;
+        check_values(import.state.iter().map(|(name, t)| (name.as_str(), t)))?;
         let mut model = Self::from_parts(path, info, &import.state, sha256, device)?;
         for (layer, codes) in import.codes {
-            let stored = codes.stored().map_err(|e| Self::inside(path, e))?;
             let name = model.network.layers()[layer].name().to_owned();
-            model
-                .network
-                .keep_codes(&name, stored)
-                .map_err(|e| Self::inside(path, e))?;
+            model.network.keep_codes(&name, codes.stored()?)?;
         }
-        onnx::check(&model.network).map_err(|e| Self::inside(path, e))?;
+        onnx::check(&model.network)?;
         model.foreign = foreign;
         model.warnings.splice(0..0, warnings);
         Ok(model)
@@ -315,32 +322,20 @@ impl Model {
                 info.classes.to_string(),
             ));
         }
-        let inside = |e| Self::inside(path, e);
-        info.quantizer.check().map_err(inside)?;
-        let (mut network, _) = Network::of(
-            info.architecture.clone(),
-            info.classes,
-            &info.quantizer,
-            Seed(0),
-            device,
-        )
-        .map_err(inside)?;
-        network = network.with_input_shape(info.input_shape).map_err(inside)?;
-        if let Some(activations) = &info.activations {
-            network = network.with_activations(activations).map_err(inside)?;
-        }
-        let tensors = take_given(&mut network, tensors.to_vec()).map_err(inside)?;
+        info.quantizer.check()?;
+        let mut network = info.network(&info.quantizer, device)?;
+        let tensors = take_given(&mut network, tensors.to_vec())?;
         let packed = is_packed(&tensors);
         let warnings = if packed {
-            load_packed(&mut network, &tensors)
+            load_packed(&mut network, &tensors)?
         } else {
-            network.load_state(&tensors)
+            network.load_state(&tensors)?
         };
         Ok(Self {
             network,
             info,
             checksum,
-            warnings: warnings.map_err(inside)?,
+            warnings,
             packed,
             foreign: false,
         })
@@ -418,13 +413,9 @@ impl Model {
     /// or steps would not be the same; [`Error::Io`] with the path, or a tensor failure.
     pub fn save_packed(path: &Path, network: &Network, info: &ModelInfo) -> Result<()> {
         let tensors = packed_state(network)?;
-        let rebuilt = Self::from_parts(
-            path,
-            info.clone(),
-            &tensors,
-            String::new(),
-            network.device(),
-        )?;
+        let (info_again, no_file) = (info.clone(), String::new());
+        let rebuilt = Self::from_parts(path, info_again, &tensors, no_file, network.device())
+            .map_err(|error| Self::inside(path, error))?;
         for (own, other) in network.stored()?.iter().zip(rebuilt.network.stored()?) {
             let same = match (own, &other) {
                 (Some(a), Some(b)) => a.is_same(b),
@@ -540,13 +531,7 @@ impl Model {
         quantizer: &QuantizerSpec,
         state: &[(String, Tensor)],
     ) -> Result<Self> {
-        let (architecture, classes) = (self.info.architecture.clone(), self.info.classes);
-        let (mut network, _) =
-            Network::of(architecture, classes, start, Seed(0), self.network.device())?;
-        network = network.with_input_shape(self.info.input_shape)?;
-        if let Some(activations) = &self.info.activations {
-            network = network.with_activations(activations)?;
-        }
+        let mut network = self.info.network(start, self.network.device())?;
         for layer in self.network.layers() {
             let weight = format!("{}.weight", layer.name());
             let kept = state.iter().all(|(name, _)| *name != weight);

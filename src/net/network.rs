@@ -1,6 +1,5 @@
 //! A network of quantisable layers: its parameters by name, its stored memory, its forward passes.
 
-use super::architecture::Architecture;
 use super::design::Design;
 use super::foreign::is_whole;
 use super::graph::Graph;
@@ -57,31 +56,18 @@ pub struct Network {
 }
 
 impl Network {
-    /// A network with fresh weights from the seed; the second value holds warnings.
+    /// A network with fresh weights from the seed, those of an imported design zero; the second value holds warnings.
     ///
     /// # Errors
     /// A quantiser that does not check, a glob of it that no layer matches, or a tensor failure.
     pub fn new(
-        architecture: Architecture,
+        architecture: impl Into<Design>,
         classes: usize,
         quantizer: &QuantizerSpec,
         seed: Seed,
         device: &Device,
     ) -> Result<(Self, Vec<String>)> {
-        Self::of(architecture.into(), classes, quantizer, seed, device)
-    }
-
-    /// [`Self::new`] of any design; the weights of an imported one are zero at first.
-    ///
-    /// # Errors
-    /// As [`Self::new`].
-    pub fn of(
-        architecture: Design,
-        classes: usize,
-        quantizer: &QuantizerSpec,
-        seed: Seed,
-        device: &Device,
-    ) -> Result<(Self, Vec<String>)> {
+        let architecture = architecture.into();
         let graph = architecture.graph(classes)?;
         let (mut layers, mut warnings) = (Vec::new(), Vec::new());
         for slot in &graph.layers {
@@ -254,14 +240,19 @@ impl Network {
         all
     }
 
+    /// Every tensor that a state dict has.
+    fn variables(&self) -> Vec<(String, Var)> {
+        let parameters = self.parameters().into_iter().map(|p| (p.name, p.var));
+        self.buffers.iter().cloned().chain(parameters).collect()
+    }
+
     /// A copy of every tensor, running statistics too, sorted by name: a state dict. It has no weights of layers that
     /// keep codes of a file.
     ///
     /// # Errors
     /// A tensor failure.
     pub fn state(&self) -> Result<Vec<(String, Tensor)>> {
-        let mut all: Vec<(String, Var)> = self.buffers.clone();
-        all.extend(self.parameters().into_iter().map(|p| (p.name, p.var)));
+        let mut all = self.variables();
         all.sort_by(|a, b| a.0.cmp(&b.0));
         all.into_iter()
             .map(|(name, var)| Ok((name, var.as_detached_tensor().copy()?)))
@@ -276,12 +267,7 @@ impl Network {
     pub fn load_state(&mut self, tensors: &[(String, Tensor)]) -> Result<Vec<String>> {
         let given: BTreeMap<&str, &Tensor> =
             tensors.iter().map(|(name, t)| (name.as_str(), t)).collect();
-        let vars: Vec<(String, Var)> = self
-            .buffers
-            .iter()
-            .cloned()
-            .chain(self.parameters().into_iter().map(|p| (p.name, p.var)))
-            .collect();
+        let vars = self.variables();
         let is_range = |name: &str| name.ends_with(".range");
         let ranges_given = given.keys().any(|name| is_range(name));
         let missing = |name: &str| !given.contains_key(name) && (ranges_given || !is_range(name));
@@ -513,6 +499,7 @@ fn list(names: &[&str]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::net::Architecture;
     use crate::quant::channel_wise;
     use candle_core::DType;
 
@@ -574,7 +561,7 @@ mod tests {
 
     fn network(architecture: &str, bits: u64) -> Network {
         Network::new(
-            architecture.parse().unwrap(),
+            architecture.parse::<Architecture>().unwrap(),
             10,
             &quantizer(bits),
             Seed(1),
@@ -671,7 +658,7 @@ mod tests {
         from.training_logits(&images(&from, 8), None, Route::Kernels)
             .unwrap();
         let mut to = Network::new(
-            "resnet20".parse().unwrap(),
+            "resnet20".parse::<Architecture>().unwrap(),
             10,
             &quantizer(4),
             Seed(9),

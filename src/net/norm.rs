@@ -1,6 +1,7 @@
 //! Batch norm over [batch, channels, height, width] with true running statistics, and layer norm, as PyTorch defines them.
 
-use super::pass::host_values;
+use super::graph::LayerNormNode;
+use super::pass::{host_values, Tensors};
 use crate::error::{Result, TensorContext};
 use crate::kernel::{batch_norm, fixed_norm, BatchStatistics};
 use candle_core::{Tensor, Var, D};
@@ -82,13 +83,7 @@ impl BatchNorm {
 
     /// Factor and summand per channel that the norm is in evaluation.
     pub(super) fn folded(&self) -> Result<(Vec<f32>, Vec<f32>)> {
-        let [scale, shift, mean, variance] = [
-            &self.scale,
-            &self.shift,
-            &self.running_mean,
-            &self.running_var,
-        ]
-        .map(host_values);
+        let [scale, shift, mean, variance] = self.tensors().map(host_values);
         let (scale, shift, mean, variance) = (scale?, shift?, mean?, variance?);
         let factors: Vec<f64> = scale
             .iter()
@@ -102,14 +97,19 @@ impl BatchNorm {
         Ok((factors.iter().map(|f| *f as f32).collect(), summands))
     }
 
+    fn tensors(&self) -> [&Var; 4] {
+        let Self {
+            scale,
+            shift,
+            running_mean,
+            running_var,
+            ..
+        } = self;
+        [scale, shift, running_mean, running_var]
+    }
+
     fn evaluate(&self, x: &Tensor) -> candle_core::Result<Tensor> {
-        let [scale, shift, mean, variance] = [
-            &self.scale,
-            &self.shift,
-            &self.running_mean,
-            &self.running_var,
-        ]
-        .map(|v| v.to_dtype(x.dtype()));
+        let [scale, shift, mean, variance] = self.tensors().map(|v| v.to_dtype(x.dtype()));
         let factor = (scale? / (variance? + self.epsilon)?.sqrt()?)?;
         let offset = (shift? - (mean? * &factor)?)?;
         let per_channel = (1, factor.elem_count(), 1, 1);
@@ -140,22 +140,15 @@ impl BatchNorm {
     }
 }
 
-/// Layer norm over the last dimension; scale and shift are [features].
-#[derive(Debug)]
-pub(super) struct LayerNorm {
-    pub(super) scale: Var,
-    pub(super) shift: Var,
-    /// Added to the variance.
-    pub(super) epsilon: f64,
-}
-
-impl LayerNorm {
-    pub(super) fn forward(&self, x: &Tensor) -> Result<Tensor> {
+impl LayerNormNode {
+    /// Over the last dimension; scale and shift are [features].
+    pub(super) fn forward(self, x: &Tensor, tensors: Tensors) -> Result<Tensor> {
         let norm = || {
             let centred = x.broadcast_sub(&x.mean_keepdim(D::Minus1)?)?;
             let variance = centred.sqr()?.mean_keepdim(D::Minus1)?;
             let normed = centred.broadcast_div(&(variance + self.epsilon)?.sqrt()?)?;
-            let [scale, shift] = [&self.scale, &self.shift].map(|var| var.to_dtype(x.dtype()));
+            let [scale, shift] =
+                [self.scale, self.shift].map(|at| tensors.parameter(at).to_dtype(x.dtype()));
             normed.broadcast_mul(&scale?)?.broadcast_add(&shift?)
         };
         norm().during(|| format!("layer norm of {:?}", x.dims()))

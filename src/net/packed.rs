@@ -4,7 +4,7 @@ use super::given::file_state;
 use super::network::Network;
 use crate::code::{pack, packed_len, unpack, Word};
 use crate::error::{Error, Result, TensorContext};
-use candle_core::{DType, Device, Tensor};
+use candle_core::{Device, Tensor, WithDType};
 
 /// After a layer's name: its words without gaps, U8 in one dimension.
 pub(super) const CODES: &str = ".weight.codes";
@@ -105,6 +105,7 @@ pub(super) fn load_packed(
         let (Some(scheme), Some(packed)) = (layer.scheme(), of_layer(layer.name())) else {
             continue;
         };
+        // words are weights under the range of the file, not under the one that fresh weights gave
         if let Some(range) = layer.range() {
             let tensor = scalar(tensors, &format!("{}.range", packed.name))?;
             range
@@ -186,53 +187,53 @@ pub(super) fn layer_words(
     n: usize,
     bits: u32,
 ) -> Result<Vec<Word>> {
-    let codes_name = format!("{layer}{CODES}");
-    let codes = tensor(tensors, &codes_name)?;
-    let wrong = |found: String| {
-        let expected = format!(
-            "{n} codes of {bits} bits in U8 [{}], bits that hold none 0",
-            packed_len(n, bits)
-        );
-        Error::argument(&codes_name, expected, found)
-    };
-    if codes.dtype() != DType::U8 || codes.dims() != [packed_len(n, bits)] {
-        return Err(wrong(format!("{:?} {:?}", codes.dtype(), codes.dims())));
-    }
-    let bytes = codes
-        .to_vec1::<u8>()
-        .during(|| format!("reading `{codes_name}`"))?;
-    unpack(&bytes, bits, n).ok_or_else(|| wrong("others".into()))
+    let name = format!("{layer}{CODES}");
+    let length = packed_len(n, bits);
+    let expected = format!("{n} codes of {bits} bits in U8 [{length}], bits that hold none 0");
+    let bytes = values::<u8>(tensors, &name, &expected, |dims| dims == [length])?;
+    unpack(&bytes, bits, n).ok_or_else(|| Error::argument(name, expected, "others"))
 }
 
-pub(super) fn tensor<'a>(tensors: &'a [(String, Tensor)], name: &str) -> Result<&'a Tensor> {
-    let found = tensors
-        .iter()
-        .find(|(known, _)| known == name)
-        .map(|(_, tensor)| tensor);
-    found.ok_or_else(|| {
-        Error::argument(
-            name,
-            "this tensor, in a model file that holds codes",
-            "none of this name",
-        )
-    })
+/// The values of a tensor of this name, type and dimensions.
+///
+/// # Errors
+/// [`Error::Argument`] that names the tensor.
+pub(super) fn values<T: WithDType>(
+    tensors: &[(String, Tensor)],
+    name: &str,
+    expected: &str,
+    fits: impl Fn(&[usize]) -> bool,
+) -> Result<Vec<T>> {
+    let Some((_, tensor)) = tensors.iter().find(|(known, _)| known == name) else {
+        let expected = "this tensor, in a model file that holds codes";
+        return Err(Error::argument(name, expected, "none of this name"));
+    };
+    if tensor.dtype() != T::DTYPE || !fits(tensor.dims()) {
+        let found = format!("{:?} {:?}", tensor.dtype(), tensor.dims());
+        return Err(Error::argument(name, expected, found));
+    }
+    let values = || tensor.flatten_all()?.to_vec1::<T>();
+    values().during(|| format!("reading `{name}`"))
+}
+
+/// [`values`] that are finite.
+pub(super) fn numbers(
+    tensors: &[(String, Tensor)],
+    name: &str,
+    expected: &str,
+    fits: impl Fn(&[usize]) -> bool,
+) -> Result<Vec<f32>> {
+    let values = values::<f32>(tensors, name, expected, fits)?;
+    match values.iter().find(|value| !value.is_finite()) {
+        None => Ok(values),
+        Some(value) => Err(Error::argument(name, expected, value.to_string())),
+    }
 }
 
 /// A finite number.
 fn scalar(tensors: &[(String, Tensor)], name: &str) -> Result<f32> {
-    let tensor = tensor(tensors, name)?;
-    let wrong = |found: String| Error::argument(name, "one finite number, F32 []", found);
-    if tensor.dtype() != DType::F32 || !tensor.dims().is_empty() {
-        return Err(wrong(format!("{:?} {:?}", tensor.dtype(), tensor.dims())));
-    }
-    let value = tensor
-        .to_scalar::<f32>()
-        .during(|| format!("reading `{name}`"))?;
-    if value.is_finite() {
-        Ok(value)
-    } else {
-        Err(wrong(value.to_string()))
-    }
+    let expected = "one finite number, F32 []";
+    Ok(numbers(tensors, name, expected, <[usize]>::is_empty)?[0])
 }
 
 #[cfg(test)]
@@ -277,7 +278,7 @@ mod tests {
 
     /// LeNet-5 with normal weights, of another size in each layer, under ranges that are not their largest ones.
     fn network(info: &ModelInfo) -> Network {
-        let network = Network::of(
+        let network = Network::new(
             info.architecture.clone(),
             info.classes,
             &info.quantizer,

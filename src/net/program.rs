@@ -2,9 +2,9 @@
 
 use super::graph::{Op, Value};
 use super::network::Parameter;
-use super::pass::{Pass, Route, Tensors};
+use super::pass::Tensors;
 use crate::error::{Error, Result};
-use crate::kernel::{Levels, RowFunction, Windows, Workspace};
+use crate::kernel::{Levels, RowFunction, Windows};
 use candle_core::{DType, Device, Tensor, Var};
 use std::sync::Arc;
 
@@ -198,17 +198,11 @@ impl Held {
     }
 
     pub(super) fn forward(&self, op: &Op, inputs: &[Tensor], weights: &[Tensor]) -> Result<Tensor> {
-        let pass = Pass {
-            tensors: Tensors {
-                parameters: &self.parameters,
-                buffers: &self.buffers,
-            },
-            weights,
-            workspace: &Workspace::default(),
-            training: false,
-            route: Route::Plain,
+        let tensors = Tensors {
+            parameters: &self.parameters,
+            buffers: &self.buffers,
         };
-        op.forward(inputs, DType::F32, &pass)
+        op.alone(inputs, DType::F32, tensors, weights)
     }
 }
 

@@ -9,7 +9,7 @@ mod machine;
 mod pickle;
 mod state;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::store;
 use candle_core::Tensor;
 use std::path::Path;
@@ -43,12 +43,17 @@ pub struct StateDict {
 /// no checkpoint, holds no state dict, or holds anything but a tensor under the name of a weight.
 pub fn read_state_dict(path: &Path) -> Result<StateDict> {
     let bytes = store::read_bytes(path, EXPECTED, LARGEST_FILE)?;
-    container::read(path, &bytes)
+    state_dict_of(path, &bytes)
 }
 
 /// The same of the bytes of a file.
 pub(super) fn state_dict_of(path: &Path, bytes: &[u8]) -> Result<StateDict> {
-    container::read(path, bytes)
+    container::read(bytes).map_err(|error| error.in_file(path))
+}
+
+/// A fault of the file; [`state_dict_of`] says which file it is.
+fn wrong(expected: impl Into<String>, found: impl Into<String>) -> Error {
+    Error::input("", expected, found)
 }
 
 /// True where a name (`model_ema`, `swa`, `teacher`) says that weights are averages or copies of others.

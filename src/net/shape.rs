@@ -86,12 +86,8 @@ impl Graph {
         for node in self.nodes() {
             let inputs: Vec<&[usize]> = node.inputs.iter().map(|v| &shapes[*v][..]).collect();
             let shape = node.op.shape(&inputs, self);
-            let shape = shape.filter(|shape| {
-                let count = shape
-                    .iter()
-                    .try_fold(1usize, |count, dim| count.checked_mul(*dim));
-                count.is_some_and(|count| count <= MOST_NUMBERS)
-            });
+            let shape = shape
+                .filter(|shape| checked_count(shape).is_some_and(|count| count <= MOST_NUMBERS));
             shapes.push(shape.ok_or_else(|| {
                 let found = format!("{:?} of {inputs:?}", node.op);
                 Error::argument(
@@ -219,6 +215,12 @@ fn slid(
     Some(vec![batch, channels, along(height)?, along(width)?])
 }
 
+/// Numbers in these dimensions; `None` where that is beyond counting.
+pub(super) fn checked_count(dims: &[usize]) -> Option<usize> {
+    dims.iter()
+        .try_fold(1usize, |count, dim| count.checked_mul(*dim))
+}
+
 /// Dimensions of so many numbers, one of which may follow from the others.
 pub(super) fn filled(dims: &[Option<usize>], numbers: usize) -> Vec<usize> {
     let known: usize = dims.iter().flatten().product();
@@ -229,6 +231,7 @@ pub(super) fn filled(dims: &[Option<usize>], numbers: usize) -> Vec<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::net::Architecture;
     use crate::quant::QuantizerSpec;
     use crate::seed::Seed;
     use candle_core::Device;
@@ -236,7 +239,7 @@ mod tests {
     fn network(architecture: &str, classes: usize) -> Network {
         let spec = QuantizerSpec::default();
         Network::new(
-            architecture.parse().unwrap(),
+            architecture.parse::<Architecture>().unwrap(),
             classes,
             &spec,
             Seed(1),

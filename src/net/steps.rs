@@ -1,6 +1,6 @@
 //! A graph as steps, for those who compile it.
 
-use super::general::{Binary, General, Unary};
+use super::general::{Binary, General, GeneralConvolution, Unary};
 use super::graph::{Convolution, Graph, Node, Op, Value};
 use super::groups::{End, Group};
 use super::moves::{moves, Moves};
@@ -12,14 +12,6 @@ use crate::kernel::{Product, RowFunction, Windows};
 use candle_core::{Device, Tensor};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-
-/// A convolution that the kernels know.
-struct Convolved {
-    layer: usize,
-    bias: Option<usize>,
-    windows: Windows,
-    groups: usize,
-}
 
 /// Nothing behind a convolution.
 const NOTHING: End = End {
@@ -85,36 +77,18 @@ impl Steps<'_> {
                 convolution,
                 input,
                 end,
-            } => self.convolution(&self.square(convolution), input, &end)?,
+            } => self.convolution(&convolution.general(self.graph), input, &end)?,
             Group::General {
                 convolution,
                 input,
                 end,
-            } => {
-                let weight = &self.graph.layers[convolution.layer].shape;
-                let windows = convolution.on_kernels(weight, &self.shapes[input]);
-                let Some(windows) = windows else {
-                    let expected = "a convolution that the kernels know";
-                    return Err(Error::argument(
-                        "graph",
-                        expected,
-                        format!("{convolution:?}"),
-                    ));
-                };
-                let convolution = Convolved {
-                    layer: convolution.layer,
-                    bias: convolution.bias,
-                    windows,
-                    groups: convolution.groups,
-                };
-                self.convolution(&convolution, input, &end)?;
-            }
+            } => self.convolution(convolution, input, &end)?,
             Group::Pooled {
                 convolution,
                 size,
                 input,
             } => {
-                self.convolution(&self.square(convolution), input, &NOTHING)?;
+                self.convolution(&convolution.general(self.graph), input, &NOTHING)?;
                 self.steps.push(Step::MaxPool {
                     input: self.steps.len(),
                     size,
@@ -223,7 +197,7 @@ impl Steps<'_> {
             (Op::Convolution(convolution), [input])
                 if is_image(*input) && self.under_windows(convolution, value) <= MOST_NUMBERS =>
             {
-                return self.windows(&self.square(convolution), *input, value);
+                return self.windows(&convolution.general(self.graph), *input, value);
             }
             (Op::Add, [a, b]) if self.added(*a, *b, value) || self.added(*b, *a, value) => {}
             (Op::Relu, [input]) if self.rectified(*input, value) => {}
@@ -401,7 +375,12 @@ impl Steps<'_> {
     }
 
     /// Adds a convolution that no kernel slides over images: the product of what lies under each window.
-    fn windows(&mut self, convolution: &Convolved, input: Value, value: Value) -> Result<()> {
+    fn windows(
+        &mut self,
+        convolution: &GeneralConvolution,
+        input: Value,
+        value: Value,
+    ) -> Result<()> {
         let ([_, channels, height, width], [_, outputs, rows, columns]) =
             (&self.shapes[input][..], &self.shapes[value][..])
         else {
@@ -419,7 +398,7 @@ impl Steps<'_> {
             dilation,
             front,
             ..
-        } = convolution.windows;
+        } = on_kernels(convolution)?;
         let places = self.places(input)?.flatten_all()?.to_vec1::<u32>()?;
         let zero =
             self.moves
@@ -546,20 +525,13 @@ impl Steps<'_> {
         outputs * terms.unwrap_or(0)
     }
 
-    /// A convolution of square kernel.
-    fn square(&self, convolution: &Convolution) -> Convolved {
-        let kernel = self.graph.layers[convolution.layer].shape.last().copied();
-        let (stride, padding) = (convolution.stride, convolution.padding);
-        Convolved {
-            layer: convolution.layer,
-            bias: convolution.bias,
-            windows: Windows::square(kernel.unwrap_or_default(), stride, padding),
-            groups: 1,
-        }
-    }
-
     /// Adds a convolution with what stands behind it.
-    fn convolution(&mut self, convolution: &Convolved, input: Value, end: &End) -> Result<()> {
+    fn convolution(
+        &mut self,
+        convolution: &GeneralConvolution,
+        input: Value,
+        end: &End,
+    ) -> Result<()> {
         let input = self.number(input)?;
         let add = end.add.map(|value| self.number(value)).transpose()?;
         let mut shift = self.shift(convolution.layer, convolution.bias)?;
@@ -573,7 +545,7 @@ impl Steps<'_> {
         self.steps.push(Step::Convolution {
             input,
             layer: convolution.layer,
-            windows: convolution.windows,
+            windows: on_kernels(convolution)?,
             groups: convolution.groups,
             scale,
             shift,
@@ -591,4 +563,12 @@ impl Steps<'_> {
             None => Ok(vec![0.0; self.graph.layers[layer].shape[0]]),
         }
     }
+}
+
+/// Where the windows of a convolution lie, as the kernels take them.
+fn on_kernels(convolution: &GeneralConvolution) -> Result<Windows> {
+    convolution.windows.on_kernels().ok_or_else(|| {
+        let expected = "a convolution that the kernels know";
+        Error::argument("graph", expected, format!("{convolution:?}"))
+    })
 }

@@ -93,25 +93,17 @@ impl LayerWeights {
 pub fn layer_summaries(layers: &[LayerWeights]) -> Vec<LayerSummary> {
     let all_bits: f64 = layers.iter().filter_map(LayerWeights::stored_bits).sum();
     let summary = |layer: &LayerWeights| {
+        let stored = layer.stored.as_ref();
         let bits = layer.stored_bits().filter(|bits| *bits > 0.0);
-        let ones = layer
-            .stored
-            .as_ref()
-            .map(|stored| stored.words.iter().map(|w| f64::from(w.count_ones())).sum());
+        let ones = stored.map(|s| s.words.iter().map(|w| f64::from(w.count_ones())).sum());
         LayerSummary {
             name: layer.name.clone(),
             shape: layer.shape.clone(),
             weights: layer.values.len(),
-            bits: layer
-                .stored
-                .as_ref()
-                .map_or(32, |stored| stored.format.bits()),
+            bits: stored.map_or(32, |stored| stored.format.bits()),
             range: layer.range,
-            step: layer.stored.as_ref().and_then(StoredWeight::step),
-            scales: layer
-                .stored
-                .as_ref()
-                .map_or_else(Vec::new, |stored| stored.scales.clone()),
+            step: stored.and_then(StoredWeight::step),
+            scales: stored.map_or_else(Vec::new, |stored| stored.scales.clone()),
             clipped_share: layer.clipped_share(),
             bits_set_share: bits.zip(ones).map(|(bits, ones): (f64, f64)| ones / bits),
             energy_share: bits.map(|bits| bits / all_bits),

@@ -44,12 +44,8 @@ pub(super) fn tensors_of(path: &Path, bytes: &[u8]) -> Result<Tensors> {
     };
     let (_, header) = SafeTensors::read_metadata(bytes).map_err(|e| damaged(e.to_string()))?;
     let file = SafeTensors::deserialize(bytes).map_err(|e| damaged(e.to_string()))?;
-    let metadata: BTreeMap<String, String> = header
-        .metadata()
-        .iter()
-        .flatten()
-        .map(|(k, v)| (k.clone(), v.clone()))
-        .collect();
+    let metadata = header.metadata().clone().unwrap_or_default();
+    let metadata: BTreeMap<String, String> = metadata.into_iter().collect();
     let sealed = is_sealed(bytes, &metadata).map_err(|found| {
         let expected =
             "the content that the file was sealed with (restore it from a copy, or make it anew)";

@@ -31,6 +31,7 @@ impl Graph {
         let mut numbers = vec![0; self.nodes().len() + 1];
         for (group, value) in groups {
             match *group {
+                // the one operation knows no biases, little padding, and one epsilon for all norms
                 Group::Convolution {
                     convolution,
                     input,

@@ -71,39 +71,32 @@ impl StraightThrough {
     /// Slopes of the scheme times the upstream gradient.
     fn gradients(&self, weights: &[f32], upstream: &[f32]) -> Gradients {
         let range = self.range;
-        match self.scheme.method {
-            Method::Normal => Gradients {
-                weight: None,
-                range: 0.0,
-            },
-            Method::Lsq if range <= 0.0 => Gradients {
-                weight: None,
-                range: 0.0,
-            },
+        let inside = |w: f32| wcat::inside(w, range);
+        let (weight, range) = match self.scheme.method {
+            Method::Normal => (None, 0.0),
+            Method::Lsq if range <= 0.0 => (None, 0.0),
             Method::Lsq => {
                 let slope = lsq::Slope::new(&self.scheme, weights.len(), range);
-                Gradients {
-                    weight: Some(each(weights, upstream, |w| slope.to_weight(w))),
-                    range: sum(weights, upstream, |w| slope.to_step(w)),
-                }
+                (
+                    Some(each(weights, upstream, |w| slope.to_weight(w))),
+                    sum(weights, upstream, |w| slope.to_step(w)),
+                )
             }
             Method::Wcat => {
                 let scale = wcat::scale(&self.scheme, weights.len());
                 let weight = match self.scheme.clip_gradient {
                     ClipGradient::Ste => None,
-                    ClipGradient::Pwl => Some(each(weights, upstream, |w| wcat::inside(w, range))),
+                    ClipGradient::Pwl => Some(each(weights, upstream, inside)),
                     ClipGradient::Mad => Some(each(weights, upstream, |w| wcat::fading(w, range))),
                 };
-                Gradients {
+                (
                     weight,
-                    range: sum(weights, upstream, |w| wcat::side(w, range, scale)),
-                }
+                    sum(weights, upstream, |w| wcat::side(w, range, scale)),
+                )
             }
-            Method::Wclip | Method::Plclip => {
-                let weight = Some(each(weights, upstream, |w| wcat::inside(w, range)));
-                Gradients { weight, range: 0.0 }
-            }
-        }
+            Method::Wclip | Method::Plclip => (Some(each(weights, upstream, inside)), 0.0),
+        };
+        Gradients { weight, range }
     }
 
     fn forward(&self, weight: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {

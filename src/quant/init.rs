@@ -39,23 +39,14 @@ pub fn initial_range(
             }
             value
         }
-        (Method::Wcat, Init::Mse) => {
-            Search {
+        (Method::Wcat, Init::Mse | Init::NoisyMse) => {
+            let noisy = init == Init::NoisyMse;
+            let search = Search {
                 scheme,
                 weights,
-                bit_error_rate: 0.0,
-            }
-            .minimum()
-            .0
-        }
-        (Method::Wcat, Init::NoisyMse) => {
-            Search {
-                scheme,
-                weights,
-                bit_error_rate,
-            }
-            .minimum()
-            .0
+                bit_error_rate: if noisy { bit_error_rate } else { 0.0 },
+            };
+            search.minimum().0
         }
         (method, _) => {
             return Err(Error::argument(

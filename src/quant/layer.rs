@@ -215,13 +215,13 @@ impl QuantizedWeight {
     /// # Errors
     /// A tensor failure.
     pub fn values(&self) -> Result<Vec<f32>> {
-        let flat = || {
-            self.weight
-                .flatten_all()?
-                .to_device(&Device::Cpu)?
-                .to_vec1::<f32>()
-        };
-        flat().during(|| format!("weights of {}", self.name))
+        self.host_values()
+            .during(|| format!("weights of {}", self.name))
+    }
+
+    fn host_values(&self) -> candle_core::Result<Vec<f32>> {
+        let flat = self.weight.flatten_all()?;
+        flat.to_device(&Device::Cpu)?.to_vec1::<f32>()
     }
 
     /// The range that is in force: learned, fixed, or following the weights (`normal`: the largest weight).
@@ -292,11 +292,7 @@ impl QuantizedWeight {
         network_max: f32,
         flips: Option<(TrainingFlips, usize)>,
     ) -> candle_core::Result<Tensor> {
-        let weights = self
-            .weight
-            .flatten_all()?
-            .to_device(&Device::Cpu)?
-            .to_vec1::<f32>()?;
+        let weights = self.host_values()?;
         let range = self.range_under(&weights, network_max)?;
         let mut quantized = scheme.quantize(&weights, range);
         if let Some((flips, layer)) = flips {

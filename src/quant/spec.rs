@@ -278,24 +278,20 @@ impl QuantizerSpec {
             return Ok(None);
         }
         let globs = matchers("quantizer.layer_bits", self.layer_bits.keys())?;
-        match globs.matches(layer).as_slice() {
-            [] => Ok(Some(scheme)),
-            [one] => match self.layer_bits.values().nth(*one) {
-                Some(bits) => Ok(Some(Scheme {
-                    format: CodeFormat::new(*bits, self.signed)?,
-                    ..scheme
-                })),
-                None => Ok(Some(scheme)),
-            },
-            several => {
-                let expected = format!("at most one glob that matches the layer {layer}");
-                Err(Error::argument(
-                    "quantizer.layer_bits",
-                    expected,
-                    several.len().to_string(),
-                ))
-            }
+        let matching = globs.matches(layer);
+        if matching.len() > 1 {
+            let expected = format!("at most one glob that matches the layer {layer}");
+            let found = matching.len().to_string();
+            return Err(Error::argument("quantizer.layer_bits", expected, found));
         }
+        let own = matching
+            .first()
+            .and_then(|at| self.layer_bits.values().nth(*at));
+        let format = match own {
+            Some(bits) => CodeFormat::new(*bits, self.signed)?,
+            None => scheme.format,
+        };
+        Ok(Some(Scheme { format, ..scheme }))
     }
 
     /// The method as tables and figures name it.

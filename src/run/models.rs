@@ -284,7 +284,7 @@ pub(super) fn check_untrained(trainings: &[Training], faults: &Faults) -> Result
         let (design, classes) = training.network.design(&Device::Cpu)?;
         let classes = classes.or(training.dataset.name.classes()).unwrap_or(10);
         let (quantizer, seed) = (&training.quantizer, training.seed);
-        let (network, _) = Network::of(design, classes, quantizer, seed, &Device::Cpu)?;
+        let (network, _) = Network::new(design, classes, quantizer, seed, &Device::Cpu)?;
         exposure(&Evaluator::new(network)?, &training.name, faults)?;
     }
     Ok(())

@@ -123,7 +123,7 @@ impl Start {
         if let Some(model) = self.model.as_ref().filter(imported) {
             check_images(model, &images.title, shape, images.classes)?;
         }
-        let (network, mut warnings) = Network::of(
+        let (network, mut warnings) = Network::new(
             self.design.clone(),
             images.classes,
             &self.training.quantizer,

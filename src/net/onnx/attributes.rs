@@ -42,9 +42,14 @@ impl<'n> Attributes<'n> {
         self.find(name).map(|own| &own.ints[..])
     }
 
+    pub(super) fn float(&self, name: &'static str) -> Option<f64> {
+        self.find(name)
+            .map(|own| f64::from(own.f.unwrap_or_default()))
+    }
+
+    /// The default is that of the schema, in single precision too.
     pub(super) fn float_or(&self, name: &'static str, default: f32) -> f64 {
-        let own = self.find(name).map(|own| own.f.unwrap_or_default());
-        f64::from(own.unwrap_or(default))
+        self.float(name).unwrap_or(f64::from(default))
     }
 
     pub(super) fn floats(&self, name: &'static str) -> Option<&'n [f32]> {

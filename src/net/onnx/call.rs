@@ -6,10 +6,9 @@ use super::layers::Layers;
 use super::proto::Node;
 use crate::code::CodeFormat;
 use crate::error::{Error, Result};
-use crate::kernel::Workspace;
 use crate::net::general::{Binary, General, Reduction, Unary};
 use crate::net::graph::{Graph, Op, Value};
-use crate::net::pass::{self, Pass, Route};
+use crate::net::pass;
 use crate::net::shape::MOST_NUMBERS;
 use crate::quant::{Scale, StoredWeight};
 use crate::units::Bits;
@@ -66,6 +65,14 @@ pub(in crate::net) struct Codes {
 }
 
 impl Codes {
+    fn transposed(&self, order: &[usize]) -> Result<Self> {
+        Ok(Self {
+            codes: self.codes.permute(order)?.contiguous()?,
+            axis: order.iter().position(|own| *own == self.axis).unwrap_or(0),
+            ..self.clone()
+        })
+    }
+
     /// What a memory holds of a layer of these codes, the outputs first.
     ///
     /// # Errors
@@ -131,6 +138,14 @@ impl Known {
             bounds,
         }));
         Self { held, ..self }
+    }
+
+    /// The same, called as the constant that it was made of; what it was dequantised from is no longer known.
+    pub(super) fn named_as(self, x: &Self) -> Self {
+        match x.constant() {
+            Some(own) => self.described(&own.name, None, None),
+            None => self,
+        }
     }
 
     /// The same, of another kind of numbers.
@@ -205,17 +220,25 @@ impl Call<'_> {
         }
     }
 
+    /// Whole numbers of an attribute, as older versions of an operator have them, else of a constant input.
+    pub(super) fn integers_of(&self, name: &'static str, at: usize) -> Result<Option<Vec<i64>>> {
+        match self.attributes.integers(name) {
+            Some(given) => Ok(Some(given.to_vec())),
+            None => self.integers(at),
+        }
+    }
+
     /// One number of a constant input.
     pub(super) fn number(&self, at: usize) -> Result<Option<f64>> {
-        match self.optional(at) {
-            None => Ok(None),
-            Some(_) => match self.numbers(at)?[..] {
-                [number] => Ok(Some(number)),
-                ref other => {
-                    Err(self.wrong(format!("one number as input {at}"), other.len().to_string()))
-                }
-            },
+        if self.optional(at).is_none() {
+            return Ok(None);
         }
+        let numbers = self.numbers(at)?;
+        let [number] = numbers[..] else {
+            let expected = format!("one number as input {at}");
+            return Err(self.wrong(expected, numbers.len().to_string()));
+        };
+        Ok(Some(number))
     }
 
     /// An axis, counted from the end where it is negative.
@@ -223,6 +246,10 @@ impl Call<'_> {
         let own = if axis < 0 { axis + rank as i64 } else { axis };
         let own = usize::try_from(own).ok().filter(|own| *own < rank);
         own.ok_or_else(|| self.wrong(format!("an axis of {rank} dimensions"), axis.to_string()))
+    }
+
+    pub(super) fn axes(&self, axes: &[i64], rank: usize) -> Result<Vec<usize>> {
+        axes.iter().map(|axis| self.axis(*axis, rank)).collect()
     }
 
     pub(super) fn scalar(&self, value: f64) -> Result<Known> {
@@ -264,7 +291,12 @@ impl Call<'_> {
         let held = match constants {
             Some(tensors) => {
                 self.take_room(shape.iter().product())?;
-                self.made(evaluated(&op, &tensors)?, element)?.held
+                let nothing = pass::Tensors {
+                    parameters: &[],
+                    buffers: &[],
+                };
+                let constant = op.alone(&tensors, DType::F64, nothing, &[])?;
+                self.made(constant, element)?.held
             }
             None => {
                 let values = inputs.iter().map(|input| self.state.value(input));
@@ -340,10 +372,8 @@ impl Call<'_> {
             let expected = format!("dimensions for the values of {:?}", x.shape);
             return Err(self.wrong(expected, format!("{shape:?}")));
         }
-        let batch = match x.batch {
-            None => None,
-            Some(axis) => Some(self.batch_behind(x, axis, &shape)?),
-        };
+        let batch = x.batch.map(|axis| self.batch_behind(x, axis, &shape));
+        let batch = batch.transpose()?;
         let dims = shape.iter().enumerate();
         let dims = dims.map(|(axis, dim)| (Some(axis) != batch).then_some(*dim));
         let reshaped = self.apply(Op::Reshape(dims.collect()), &[x])?;
@@ -379,20 +409,13 @@ impl Call<'_> {
         let batch = x
             .batch
             .and_then(|axis| order.iter().position(|own| *own == axis));
-        let codes = x.constant().and_then(|constant| constant.codes.clone());
         let moved = self.apply(Op::Transpose(order.clone()), &[x])?;
         let moved = Known { batch, ..moved };
         let Some(own) = x.constant() else {
             return Ok(moved);
         };
-        let codes = match codes {
-            None => None,
-            Some(codes) => Some(Codes {
-                codes: codes.codes.permute(order.as_slice())?.contiguous()?,
-                axis: order.iter().position(|own| *own == codes.axis).unwrap_or(0),
-                ..codes
-            }),
-        };
+        let codes = own.codes.as_ref().map(|codes| codes.transposed(&order));
+        let codes = codes.transpose()?;
         Ok(moved.described(&own.name, codes, own.bounds))
     }
 
@@ -461,19 +484,4 @@ fn batch_axis(op: &Op, inputs: &[&Known], rank: usize) -> Option<usize> {
         Op::ChannelMean => inputs.first().and_then(|x| x.batch),
         _ => inputs.iter().find_map(aligned),
     }
-}
-
-/// By the plain operations.
-fn evaluated(op: &Op, inputs: &[Tensor]) -> Result<Tensor> {
-    let pass = Pass {
-        tensors: pass::Tensors {
-            parameters: &[],
-            buffers: &[],
-        },
-        weights: &[],
-        workspace: &Workspace::default(),
-        training: false,
-        route: Route::Plain,
-    };
-    op.forward(inputs, DType::F64, &pass)
 }

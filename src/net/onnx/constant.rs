@@ -2,6 +2,7 @@
 
 use super::proto::TensorProto;
 use crate::error::{Error, Result};
+use crate::net::shape::checked_count;
 use crate::store;
 use candle_core::{Device, Tensor};
 use half::{bf16, f16};
@@ -25,6 +26,19 @@ pub(super) enum Element {
 }
 
 impl Element {
+    pub(super) const UINT8: Self = Self::Integer {
+        bits: 8,
+        signed: false,
+    };
+    pub(super) const INT32: Self = Self::Integer {
+        bits: 32,
+        signed: true,
+    };
+    pub(super) const INT64: Self = Self::Integer {
+        bits: 64,
+        signed: true,
+    };
+
     /// By its number in the schema, with the bits of a value; `None` for text, complex numbers and the small floats.
     pub(super) fn of(number: i32) -> Option<(Self, u32)> {
         let integer = |bits, signed| Some((Self::Integer { bits, signed }, bits));
@@ -172,9 +186,7 @@ pub(super) fn sizes(dims: &[i64]) -> Option<(Vec<usize>, usize)> {
         .iter()
         .map(|dim| usize::try_from(*dim).ok())
         .collect::<Option<_>>()?;
-    let count = dims
-        .iter()
-        .try_fold(1usize, |count, dim| count.checked_mul(*dim))?;
+    let count = checked_count(&dims)?;
     (count <= MOST_VALUES && dims.len() <= 8).then_some((dims, count))
 }
 

@@ -9,11 +9,13 @@ use super::proto::{
     Type, ValueInfo,
 };
 use super::unused;
+use crate::code::CodeFormat;
 use crate::data::Normalization;
 use crate::error::{Error, Result, TensorContext};
 use crate::net::graph::{Graph, Node as GraphNode, Op};
 use crate::net::network::Network;
 use crate::quant::StoredWeight;
+use crate::units::Bits;
 use candle_core::{Device, Tensor};
 use prost::Message;
 use std::collections::BTreeSet;
@@ -24,6 +26,10 @@ const OPSET: i64 = 21;
 const IR_VERSION: i64 = 10;
 /// Numbers of element types in the schema.
 const FLOAT: i32 = 1;
+const UINT8: i32 = 2;
+const INT8: i32 = 3;
+const UINT4: i32 = 21;
+const INT4: i32 = 22;
 const INT64: i64 = 7;
 const BOOL: i64 = 9;
 /// Names of the input and of the output.
@@ -182,13 +188,9 @@ impl Writer {
         let (format, scales) = (stored.format, &stored.scales);
         let (low, high) = (format.min(), format.max());
         let small = format.bits() == 4 && scales.iter().all(|s| (low..=high).contains(&s.zero));
-        let kind = match (small, format.signed()) {
-            (true, true) => Whole::Int4,
-            (true, false) => Whole::Uint4,
-            (false, true) => Whole::Int8,
-            (false, false) => Whole::Uint8,
-        };
-        let (least, most) = kind.bounds();
+        // numbers of the schema have 4 or 8 bits
+        let kind = CodeFormat::new(Bits::new(if small { 4 } else { 8 })?, format.signed())?;
+        let (least, most) = (kind.min(), kind.max());
         if let Some(scale) = scales.iter().find(|s| !(least..=most).contains(&s.zero)) {
             let what = format!("zero points of `{name}`");
             let expected = format!("{least} to {most}");
@@ -224,12 +226,20 @@ impl Writer {
     }
 
     /// Codes as an initialiser; those of 4 bits two to a byte, the first one low.
-    fn whole(&mut self, name: &str, shape: &[usize], codes: &[i16], kind: Whole) {
-        let raw_data = match kind {
-            Whole::Int8 | Whole::Uint8 => codes.iter().map(|code| *code as u8).collect(),
-            Whole::Int4 | Whole::Uint4 => codes.chunks(2).map(two_to_a_byte).collect(),
+    fn whole(&mut self, name: &str, shape: &[usize], codes: &[i16], kind: CodeFormat) {
+        let small = kind.bits() == 4;
+        let raw_data = if small {
+            codes.chunks(2).map(two_to_a_byte).collect()
+        } else {
+            codes.iter().map(|code| *code as u8).collect()
         };
-        self.tensor(name, shape, kind as i32, raw_data);
+        let data_type = match (small, kind.signed()) {
+            (true, true) => INT4,
+            (true, false) => UINT4,
+            (false, true) => INT8,
+            (false, false) => UINT8,
+        };
+        self.tensor(name, shape, data_type, raw_data);
     }
 
     /// A tensor in single precision as an initialiser; gives its name.
@@ -373,27 +383,6 @@ struct Input<'n> {
     name: &'n str,
     shape: &'n [usize],
     batched: bool,
-}
-
-/// Kinds of codes, by their numbers in the schema.
-#[derive(Clone, Copy)]
-enum Whole {
-    Uint8 = 2,
-    Int8 = 3,
-    Uint4 = 21,
-    Int4 = 22,
-}
-
-impl Whole {
-    /// The lowest and the highest number.
-    fn bounds(self) -> (i16, i16) {
-        match self {
-            Self::Uint8 => (0, 255),
-            Self::Int8 => (-128, 127),
-            Self::Uint4 => (0, 15),
-            Self::Int4 => (-8, 7),
-        }
-    }
 }
 
 /// An attribute of the schema's type 1.

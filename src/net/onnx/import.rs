@@ -8,7 +8,7 @@ use super::operators::{operator, NEWEST_OPSET, OLDEST_OPSET};
 use super::proto;
 use crate::error::{Error, Result};
 use crate::net::graph::{Graph, Op};
-use crate::net::shape::MOST_NUMBERS;
+use crate::net::shape::{checked_count, MOST_NUMBERS};
 use candle_core::Tensor;
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -352,10 +352,7 @@ impl Importer {
         let of_batch = of_batch.filter(|size| *size > 0);
         let batch = of_batch.map_or(batch, |size| size as usize);
         let shape: Vec<usize> = [&[batch], &per_image[..]].concat();
-        let numbers = per_image
-            .iter()
-            .try_fold(1usize, |n, dim| n.checked_mul(*dim));
-        if numbers.is_none_or(|numbers| numbers > MOST_NUMBERS) {
+        if checked_count(&per_image).is_none_or(|numbers| numbers > MOST_NUMBERS) {
             let expected = format!("at most {MOST_NUMBERS} numbers for an image");
             return Err(Error::argument(what(), expected, format!("{per_image:?}")));
         }
@@ -451,7 +448,7 @@ impl Importer {
     }
 
     fn take(&mut self, node: &proto::Node) -> Result<()> {
-        let Some(import) = operator(&node.domain, &node.op_type) else {
+        let Some(operator) = operator(&node.domain, &node.op_type) else {
             return Err(Error::argument(
                 "operators",
                 "known ones",
@@ -479,7 +476,7 @@ impl Importer {
             inputs,
             opset: self.opset,
         };
-        let outputs = import(&mut call)?;
+        let outputs = operator.outputs(&mut call)?;
         let unasked = call.attributes.unasked();
         if !unasked.is_empty() {
             return Err(call.wrong("attributes that are known", unasked.join(", ")));

@@ -10,126 +10,158 @@ mod windows;
 
 use super::call::{Call, Known};
 use crate::error::Result;
+use crate::net::general;
+use Operator::{Binary, Many, One, Unary};
 
 /// The oldest and the newest version of ONNX's operators that is known.
 pub(super) const OLDEST_OPSET: i64 = 7;
 pub(super) const NEWEST_OPSET: i64 = 28;
 
-/// Puts one node into the graph; gives what is known of its outputs.
-pub(super) type Operator = fn(&mut Call) -> Result<Vec<Known>>;
+/// What puts one node into the graph, and gives what is known of its outputs.
+#[derive(Clone, Copy)]
+pub(super) enum Operator {
+    /// A function of each value that has no settings; a file of ours has it under the same name.
+    Unary(general::Unary),
+    /// The same of two values.
+    Binary(general::Binary),
+    /// What has one output.
+    One(fn(&mut Call) -> Result<Known>),
+    /// What may have several.
+    Many(fn(&mut Call) -> Result<Vec<Known>>),
+}
+
+impl Operator {
+    pub(super) fn outputs(self, call: &mut Call) -> Result<Vec<Known>> {
+        let one = match self {
+            Unary(function) => call.unary(function, &call.input(0)?)?,
+            Binary(function) => arithmetic::two(call, function)?,
+            One(function) => function(call)?,
+            Many(function) => return function(call),
+        };
+        Ok(vec![one])
+    }
+}
 
 /// Operators of ONNX.
 const OPERATORS: &[(&str, Operator)] = &[
-    ("Abs", arithmetic::function),
-    ("Add", arithmetic::two),
-    ("And", arithmetic::two),
-    ("ArgMax", arithmetic::arg_max),
-    ("AveragePool", windows::pool),
-    ("BatchNormalization", norms::batch_norm),
-    ("Cast", arithmetic::cast),
-    ("CastLike", arithmetic::cast_like),
-    ("Ceil", arithmetic::function),
-    ("Clip", arithmetic::clip),
-    ("Concat", shapes::concat),
-    ("Constant", shapes::constant),
-    ("ConstantOfShape", shapes::constant_of_shape),
-    ("Conv", layers::convolution),
-    ("ConvInteger", quantised::convolution_of_integers),
-    ("ConvTranspose", layers::transposed_convolution),
-    ("DepthToSpace", shapes::depth_to_space),
-    ("DequantizeLinear", quantised::dequantize),
-    ("Div", arithmetic::two),
-    ("Dropout", shapes::identity),
-    ("Elu", arithmetic::function),
-    ("Equal", arithmetic::two),
-    ("Erf", arithmetic::function),
-    ("Exp", arithmetic::function),
-    ("Expand", shapes::expand),
-    ("Flatten", shapes::flatten),
-    ("Floor", arithmetic::function),
-    ("Gather", shapes::gather),
-    ("Gelu", arithmetic::gelu),
-    ("Gemm", layers::gemm),
-    ("GlobalAveragePool", windows::global_pool),
-    ("GlobalMaxPool", windows::global_pool),
-    ("Greater", arithmetic::two),
-    ("GroupNormalization", norms::group_norm),
-    ("HardSigmoid", arithmetic::hard_sigmoid),
-    ("HardSwish", arithmetic::hard_swish),
-    ("Identity", shapes::identity),
-    ("InstanceNormalization", norms::instance_norm),
-    ("LayerNormalization", norms::layer_norm),
-    ("LeakyRelu", arithmetic::function),
-    ("Less", arithmetic::two),
-    ("Log", arithmetic::function),
-    ("LogSoftmax", arithmetic::softmax),
-    ("LpNormalization", norms::lp_norm),
-    ("MatMul", layers::matrix_product),
-    ("MatMulInteger", quantised::product_of_integers),
-    ("Max", arithmetic::many),
-    ("MaxPool", windows::pool),
-    ("Min", arithmetic::many),
-    ("Mish", arithmetic::mish),
-    ("Mul", arithmetic::two),
-    ("Neg", arithmetic::function),
-    ("Not", arithmetic::function),
-    ("Or", arithmetic::two),
-    ("PRelu", arithmetic::prelu),
-    ("Pad", shapes::pad),
-    ("Pow", arithmetic::power),
-    ("QLinearConv", quantised::convolution),
-    ("QLinearMatMul", quantised::product),
-    ("QuantizeLinear", quantised::quantize),
-    ("RMSNormalization", norms::rms_norm),
-    ("Range", shapes::range),
-    ("Reciprocal", arithmetic::function),
-    ("ReduceMax", arithmetic::reduce),
-    ("ReduceMean", arithmetic::reduce),
-    ("ReduceSum", arithmetic::reduce),
-    ("Relu", arithmetic::function),
-    ("Reshape", shapes::reshape),
-    ("Resize", resize::resize),
-    ("Round", arithmetic::function),
-    ("Shape", shapes::shape),
-    ("Sigmoid", arithmetic::function),
-    ("Sign", arithmetic::function),
-    ("Slice", shapes::slice),
-    ("Softmax", arithmetic::softmax),
-    ("Softplus", arithmetic::function),
-    ("SpaceToDepth", shapes::space_to_depth),
-    ("Split", shapes::split),
-    ("Sqrt", arithmetic::function),
-    ("Squeeze", shapes::squeeze),
-    ("Sub", arithmetic::two),
-    ("Sum", arithmetic::many),
-    ("Swish", arithmetic::swish),
-    ("Tanh", arithmetic::function),
-    ("Tile", shapes::tile),
-    ("Transpose", shapes::transpose),
-    ("Unsqueeze", shapes::unsqueeze),
-    ("Upsample", resize::resize),
-    ("Where", arithmetic::choice),
+    ("Abs", Unary(general::Unary::Abs)),
+    ("Add", One(arithmetic::add)),
+    ("And", Binary(general::Binary::And)),
+    ("ArgMax", One(arithmetic::arg_max)),
+    ("AveragePool", Many(windows::pool)),
+    ("BatchNormalization", Many(norms::batch_norm)),
+    ("Cast", One(arithmetic::cast)),
+    ("CastLike", One(arithmetic::cast_like)),
+    ("Ceil", Unary(general::Unary::Ceil)),
+    ("Clip", One(arithmetic::clip)),
+    ("Concat", One(shapes::concat)),
+    ("Constant", One(shapes::constant)),
+    ("ConstantOfShape", One(shapes::constant_of_shape)),
+    ("Conv", One(layers::convolution)),
+    ("ConvInteger", One(quantised::convolution_of_integers)),
+    ("ConvTranspose", One(layers::transposed_convolution)),
+    ("DepthToSpace", One(shapes::depth_to_space)),
+    ("DequantizeLinear", One(quantised::dequantize)),
+    ("Div", Binary(general::Binary::Div)),
+    ("Dropout", One(shapes::identity)),
+    ("Elu", One(arithmetic::elu)),
+    ("Equal", Binary(general::Binary::Equal)),
+    ("Erf", Unary(general::Unary::Erf)),
+    ("Exp", Unary(general::Unary::Exp)),
+    ("Expand", One(shapes::expand)),
+    ("Flatten", One(shapes::flatten)),
+    ("Floor", Unary(general::Unary::Floor)),
+    ("Gather", One(shapes::gather)),
+    ("Gelu", One(arithmetic::gelu)),
+    ("Gemm", One(layers::gemm)),
+    ("GlobalAveragePool", One(windows::global_pool)),
+    ("GlobalMaxPool", One(windows::global_pool)),
+    ("Greater", Binary(general::Binary::Greater)),
+    ("GroupNormalization", One(norms::group_norm)),
+    ("HardSigmoid", One(arithmetic::hard_sigmoid)),
+    ("HardSwish", One(arithmetic::hard_swish)),
+    ("Identity", One(shapes::identity)),
+    ("InstanceNormalization", One(norms::instance_norm)),
+    ("LayerNormalization", Many(norms::layer_norm)),
+    ("LeakyRelu", One(arithmetic::leaky_relu)),
+    ("Less", Binary(general::Binary::Less)),
+    ("Log", Unary(general::Unary::Log)),
+    ("LogSoftmax", One(arithmetic::softmax)),
+    ("LpNormalization", One(norms::lp_norm)),
+    ("MatMul", One(layers::matrix_product)),
+    ("MatMulInteger", One(quantised::product_of_integers)),
+    ("Max", One(arithmetic::greatest)),
+    ("MaxPool", Many(windows::pool)),
+    ("Min", One(arithmetic::least)),
+    ("Mish", One(arithmetic::mish)),
+    ("Mul", Binary(general::Binary::Mul)),
+    ("Neg", Unary(general::Unary::Neg)),
+    ("Not", Unary(general::Unary::Not)),
+    ("Or", Binary(general::Binary::Or)),
+    ("PRelu", One(arithmetic::prelu)),
+    ("Pad", One(shapes::pad)),
+    ("Pow", One(arithmetic::power)),
+    ("QLinearConv", One(quantised::convolution)),
+    ("QLinearMatMul", One(quantised::product)),
+    ("QuantizeLinear", One(quantised::quantize)),
+    ("RMSNormalization", One(norms::rms_norm)),
+    ("Range", One(shapes::range)),
+    ("Reciprocal", Unary(general::Unary::Reciprocal)),
+    ("ReduceMax", One(arithmetic::reduce)),
+    ("ReduceMean", One(arithmetic::reduce)),
+    ("ReduceSum", One(arithmetic::reduce)),
+    ("Relu", One(arithmetic::relu)),
+    ("Reshape", One(shapes::reshape)),
+    ("Resize", One(resize::resize)),
+    ("Round", Unary(general::Unary::Round)),
+    ("Shape", One(shapes::shape)),
+    ("Sigmoid", Unary(general::Unary::Sigmoid)),
+    ("Sign", Unary(general::Unary::Sign)),
+    ("Slice", One(shapes::slice)),
+    ("Softmax", One(arithmetic::softmax)),
+    ("Softplus", Unary(general::Unary::Softplus)),
+    ("SpaceToDepth", One(shapes::space_to_depth)),
+    ("Split", Many(shapes::split)),
+    ("Sqrt", Unary(general::Unary::Sqrt)),
+    ("Squeeze", One(shapes::squeeze)),
+    ("Sub", Binary(general::Binary::Sub)),
+    ("Sum", One(arithmetic::sum)),
+    ("Swish", One(arithmetic::swish)),
+    ("Tanh", Unary(general::Unary::Tanh)),
+    ("Tile", One(shapes::tile)),
+    ("Transpose", One(shapes::transpose)),
+    ("Unsqueeze", One(shapes::unsqueeze)),
+    ("Upsample", One(resize::resize)),
+    ("Where", One(arithmetic::choice)),
 ];
 
 /// Operators of other domains.
 const OTHERS: &[(&str, &str, Operator)] = &[
-    ("com.microsoft", "DequantizeLinear", quantised::dequantize),
-    ("com.microsoft", "Gelu", arithmetic::gelu),
-    ("com.microsoft", "QGemm", quantised::gemm),
-    ("com.microsoft", "QLinearAdd", quantised::two),
-    ("com.microsoft", "QLinearAveragePool", quantised::pool),
+    (
+        "com.microsoft",
+        "DequantizeLinear",
+        One(quantised::dequantize),
+    ),
+    ("com.microsoft", "Gelu", One(arithmetic::gelu)),
+    ("com.microsoft", "QGemm", One(quantised::gemm)),
+    ("com.microsoft", "QLinearAdd", One(quantised::two)),
+    ("com.microsoft", "QLinearAveragePool", One(quantised::pool)),
     (
         "com.microsoft",
         "QLinearGlobalAveragePool",
-        quantised::global_mean,
+        One(quantised::global_mean),
     ),
-    ("com.microsoft", "QLinearLeakyRelu", quantised::leaky_relu),
-    ("com.microsoft", "QLinearMul", quantised::two),
-    ("com.microsoft", "QLinearSigmoid", quantised::sigmoid),
-    ("com.microsoft", "QuantizeLinear", quantised::quantize),
-    ("onnx.brevitas", "Quant", quantised::quant),
-    ("qonnx.custom_op.general", "Quant", quantised::quant),
-    ("finn.custom_op.general", "Quant", quantised::quant),
+    (
+        "com.microsoft",
+        "QLinearLeakyRelu",
+        One(quantised::leaky_relu),
+    ),
+    ("com.microsoft", "QLinearMul", One(quantised::two)),
+    ("com.microsoft", "QLinearSigmoid", One(quantised::sigmoid)),
+    ("com.microsoft", "QuantizeLinear", One(quantised::quantize)),
+    ("onnx.brevitas", "Quant", One(quantised::quant)),
+    ("qonnx.custom_op.general", "Quant", One(quantised::quant)),
+    ("finn.custom_op.general", "Quant", One(quantised::quant)),
 ];
 
 /// The function for an operator.
@@ -142,6 +174,22 @@ pub(super) fn operator(domain: &str, name: &str) -> Option<Operator> {
         .iter()
         .find(|(own, operator, _)| *own == domain && *operator == name);
     known.map(|(_, _, operator)| *operator)
+}
+
+/// The operator of ONNX that is a function of each value.
+pub(super) fn of_unary(function: general::Unary) -> Option<&'static str> {
+    let known = OPERATORS
+        .iter()
+        .find(|(_, own)| matches!(own, Unary(own) if *own == function));
+    known.map(|(name, _)| *name)
+}
+
+/// The operator of ONNX that is a function of two values.
+pub(super) fn of_binary(function: general::Binary) -> Option<&'static str> {
+    let known = OPERATORS
+        .iter()
+        .find(|(_, own)| matches!(own, Binary(own) if *own == function));
+    known.map(|(name, _)| *name)
 }
 
 /// The operators of ONNX files that are known, those of other domains with the domain in front.

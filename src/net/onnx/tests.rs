@@ -107,7 +107,7 @@ fn run(import: &Import, given: &BTreeMap<String, Tensor>, images: &Tensor) -> Re
         graph: import.graph.clone(),
     }));
     let quantizer = QuantizerSpec::default();
-    let (mut network, _) = Network::of(design, 2, &quantizer, Seed(0), &Device::Cpu)?;
+    let (mut network, _) = Network::new(design, 2, &quantizer, Seed(0), &Device::Cpu)?;
     let mut state = import.state.clone();
     for (name, values) in &mut state {
         if let Some(given) = given.get(name) {

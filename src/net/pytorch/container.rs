@@ -3,11 +3,10 @@
 
 use super::pickle::{describe, shorten, Kind, Node, Pickle, StorageRef};
 use super::state;
-use super::{StateDict, EXPECTED};
+use super::{wrong, StateDict, EXPECTED};
 use crate::error::{Error, Result};
 use std::collections::BTreeMap;
 use std::io::{Cursor, Read};
-use std::path::Path;
 use zip::result::ZipError;
 use zip::ZipArchive;
 
@@ -27,11 +26,11 @@ pub(super) fn room(len: usize) -> u64 {
 }
 
 /// State dict of a checkpoint that lies in memory.
-pub(super) fn read(path: &Path, bytes: &[u8]) -> Result<StateDict> {
+pub(super) fn read(bytes: &[u8]) -> Result<StateDict> {
     if bytes.starts_with(b"PK") {
-        read_zip(path, bytes)
+        read_zip(bytes)
     } else {
-        read_legacy(path, bytes)
+        read_legacy(bytes)
     }
 }
 
@@ -45,42 +44,39 @@ pub(super) enum Storages<'a> {
 
 impl Storages<'_> {
     /// All bytes of a whole storage, `elements · size` of them.
-    pub(super) fn bytes(&mut self, path: &Path, storage: &StorageRef<'_>) -> Result<&[u8]> {
-        let expected = byte_count(path, storage)?;
+    pub(super) fn bytes(&mut self, storage: &StorageRef<'_>) -> Result<&[u8]> {
+        let expected = byte_count(storage)?;
         let bytes: &[u8] = match self {
             Self::Legacy(slices) => slices.get(storage.key).copied().ok_or_else(|| {
-                Error::input(
-                    path,
+                wrong(
                     format!("storage `{}`", shorten(storage.key)),
                     "no such storage",
                 )
             })?,
-            Self::Zip(entries) => entries.storage(path, storage.key, expected)?,
+            Self::Zip(entries) => entries.storage(storage.key, expected)?,
         };
         if bytes.len() as u64 == expected {
             Ok(bytes)
         } else {
-            Err(size_error(path, storage.key, expected, bytes.len() as u64))
+            Err(size_error(storage.key, expected, bytes.len() as u64))
         }
     }
 }
 
-fn byte_count(path: &Path, storage: &StorageRef<'_>) -> Result<u64> {
+fn byte_count(storage: &StorageRef<'_>) -> Result<u64> {
     storage
         .elements
         .checked_mul(storage.kind.size())
         .ok_or_else(|| {
-            Error::input(
-                path,
+            wrong(
                 "a storage that fits into the file",
                 format!("{} elements", storage.elements),
             )
         })
 }
 
-fn size_error(path: &Path, key: &str, expected: u64, found: u64) -> Error {
-    Error::input(
-        path,
+fn size_error(key: &str, expected: u64, found: u64) -> Error {
+    wrong(
         format!(
             "{expected} bytes in storage `{}` (is the file damaged?)",
             shorten(key)
@@ -93,10 +89,9 @@ fn size_error(path: &Path, key: &str, expected: u64, found: u64) -> Error {
 
 /// Five pickles (magic number, protocol, system, object, storage keys), then for each key a u64
 /// element count and the elements.
-fn read_legacy(path: &Path, bytes: &[u8]) -> Result<StateDict> {
+fn read_legacy(bytes: &[u8]) -> Result<StateDict> {
     let no_checkpoint = |found: &str| {
-        Error::input(
-            path,
+        wrong(
             format!(
                 "{EXPECTED}: a zip archive, or a stream that begins with PyTorch's magic number"
             ),
@@ -107,37 +102,30 @@ fn read_legacy(path: &Path, bytes: &[u8]) -> Result<StateDict> {
         return Err(no_checkpoint("an empty file"));
     }
     let magic =
-        Pickle::read(path, bytes, 0).map_err(|_| no_checkpoint("a file that begins otherwise"))?;
+        Pickle::read(bytes, 0).map_err(|_| no_checkpoint("a file that begins otherwise"))?;
     match magic.get(magic.top) {
         Node::Big(number) if *number == MAGIC => {}
         Node::Digits(MAGIC_DIGITS) => {}
         _ => return Err(no_checkpoint("a pickle that torch.save did not write")),
     }
-    let protocol = Pickle::read(path, bytes, magic.end)?;
+    let protocol = Pickle::read(bytes, magic.end)?;
     if !matches!(protocol.get(protocol.top), Node::Int(PROTOCOL)) {
-        return Err(Error::input(
-            path,
+        return Err(wrong(
             format!("checkpoint protocol {PROTOCOL}"),
             describe(protocol.get(protocol.top)),
         ));
     }
-    let system = Pickle::read(path, bytes, protocol.end)?;
-    refuse_big_endian(path, &system)?;
-    let object = Pickle::read(path, bytes, system.end)?;
-    let keys = Pickle::read(path, bytes, object.end)?;
-    let slices = legacy_storages(path, bytes, &object, &keys)?;
-    state::collect(
-        path,
-        &object,
-        &mut Storages::Legacy(slices),
-        room(bytes.len()),
-    )
+    let system = Pickle::read(bytes, protocol.end)?;
+    refuse_big_endian(&system)?;
+    let object = Pickle::read(bytes, system.end)?;
+    let keys = Pickle::read(bytes, object.end)?;
+    let slices = legacy_storages(bytes, &object, &keys)?;
+    state::collect(&object, &mut Storages::Legacy(slices), room(bytes.len()))
 }
 
-fn refuse_big_endian(path: &Path, system: &Pickle<'_>) -> Result<()> {
+fn refuse_big_endian(system: &Pickle<'_>) -> Result<()> {
     let Node::Dict(entries) = system.get(system.top) else {
-        return Err(Error::input(
-            path,
+        return Err(wrong(
             "a dictionary on the system that wrote the checkpoint",
             describe(system.get(system.top)),
         ));
@@ -146,29 +134,20 @@ fn refuse_big_endian(path: &Path, system: &Pickle<'_>) -> Result<()> {
         system.text(key) == Some("little_endian") && matches!(system.get(value), Node::Bool(false))
     });
     if big {
-        return Err(Error::input(
-            path,
-            "little-endian numbers",
-            "big-endian ones",
-        ));
+        return Err(wrong("little-endian numbers", "big-endian ones"));
     }
     Ok(())
 }
 
 fn legacy_storages<'a>(
-    path: &Path,
     bytes: &'a [u8],
     object: &Pickle<'a>,
     keys: &Pickle<'a>,
 ) -> Result<BTreeMap<&'a str, &'a [u8]>> {
-    let known = declared(path, object)?;
-    let list = keys.items(keys.top).ok_or_else(|| {
-        Error::input(
-            path,
-            "the list of storage keys",
-            describe(keys.get(keys.top)),
-        )
-    })?;
+    let known = declared(object)?;
+    let list = keys
+        .items(keys.top)
+        .ok_or_else(|| wrong("the list of storage keys", describe(keys.get(keys.top))))?;
     let mut slices = BTreeMap::new();
     let mut at = keys.end;
     for &id in list {
@@ -176,8 +155,7 @@ fn legacy_storages<'a>(
             .text(id)
             .and_then(|key| known.get(key))
             .ok_or_else(|| {
-                Error::input(
-                    path,
+                wrong(
                     "the key of a storage that a tensor uses",
                     describe(keys.get(id)),
                 )
@@ -185,8 +163,7 @@ fn legacy_storages<'a>(
         let header = bytes.get(at..).and_then(|left| left.first_chunk::<8>());
         let elements = header.map(|count| u64::from_le_bytes(*count));
         if elements != Some(storage.elements) {
-            return Err(Error::input(
-                path,
+            return Err(wrong(
                 format!(
                     "{} elements in storage `{}` (is the file truncated?)",
                     storage.elements,
@@ -199,17 +176,16 @@ fn legacy_storages<'a>(
         if storage.kind == Kind::Other(0) {
             let key = shorten(storage.key);
             let expected = format!("a known type of number in storage `{key}`");
-            return Err(Error::input(path, expected, "another one"));
+            return Err(wrong(expected, "another one"));
         }
-        let size = byte_count(path, storage)?;
+        let size = byte_count(storage)?;
         let slice = usize::try_from(size)
             .ok()
             .and_then(|size| left.get(..size))
-            .ok_or_else(|| size_error(path, storage.key, size, left.len() as u64))?;
+            .ok_or_else(|| size_error(storage.key, size, left.len() as u64))?;
         at += 8 + slice.len();
         if slices.insert(storage.key, slice).is_some() {
-            return Err(Error::input(
-                path,
+            return Err(wrong(
                 "each storage once",
                 format!("storage `{}` twice", shorten(storage.key)),
             ));
@@ -217,8 +193,7 @@ fn legacy_storages<'a>(
     }
     if at != bytes.len() {
         let rest = bytes.len() - at;
-        return Err(Error::input(
-            path,
+        return Err(wrong(
             "the end of the file after the last storage",
             format!("{rest} bytes"),
         ));
@@ -227,17 +202,13 @@ fn legacy_storages<'a>(
 }
 
 /// The storages that a pickle refers to, by key; references to one key must agree.
-fn declared<'p, 'a>(
-    path: &Path,
-    object: &'p Pickle<'a>,
-) -> Result<BTreeMap<&'a str, &'p StorageRef<'a>>> {
+fn declared<'p, 'a>(object: &'p Pickle<'a>) -> Result<BTreeMap<&'a str, &'p StorageRef<'a>>> {
     let mut known: BTreeMap<&str, &StorageRef<'_>> = BTreeMap::new();
     for storage in object.storages() {
         let first = known.entry(storage.key).or_insert(storage);
         if (first.kind, first.elements) != (storage.kind, storage.elements) {
             let say = |kind: Kind, n: u64| format!("{n} elements of type {kind:?}");
-            return Err(Error::input(
-                path,
+            return Err(wrong(
                 format!(
                     "{} in storage `{}`",
                     say(first.kind, first.elements),
@@ -253,19 +224,16 @@ fn declared<'p, 'a>(
 // ---- zip archive ----
 
 /// `<name>/data.pkl` and one entry `<name>/data/<key>` for each storage.
-fn read_zip(path: &Path, bytes: &[u8]) -> Result<StateDict> {
+fn read_zip(bytes: &[u8]) -> Result<StateDict> {
     let archive = ZipArchive::new(Cursor::new(bytes)).map_err(|error| {
-        Error::input(
-            path,
+        wrong(
             "a complete zip archive (is the file truncated?)",
             zip_message(&error),
         )
     })?;
     let scripted = |name: &str| name.ends_with("/constants.pkl") || name == "constants.pkl";
     if archive.file_names().any(scripted) {
-        return Err(Error::input(
-            path,
-            "a state dict; in Python: torch.save(torch.jit.load(\"model.pt\").state_dict(), \"weights.pth\")",
+        return Err(wrong("a state dict; in Python: torch.save(torch.jit.load(\"model.pt\").state_dict(), \"weights.pth\")",
             "a TorchScript archive (torch.jit.save), which is a program",
         ));
     }
@@ -275,8 +243,7 @@ fn read_zip(path: &Path, bytes: &[u8]) -> Result<StateDict> {
         .find(|folder| folder.is_empty() || folder.ends_with('/'))
         .map(str::to_owned)
         .ok_or_else(|| {
-            Error::input(
-                path,
+            wrong(
                 "an entry `data.pkl` in the archive, as torch.save writes it",
                 "none",
             )
@@ -291,19 +258,14 @@ fn read_zip(path: &Path, bytes: &[u8]) -> Result<StateDict> {
         .archive
         .index_for_name(&format!("{}byteorder", entries.folder))
         .is_some()
-        && entries.unpack(path, "byteorder")?.trim_ascii() != b"little"
+        && entries.unpack("byteorder")?.trim_ascii() != b"little"
     {
-        return Err(Error::input(
-            path,
-            "little-endian numbers",
-            "another byte order",
-        ));
+        return Err(wrong("little-endian numbers", "another byte order"));
     }
-    let text = entries.unpack(path, "data.pkl")?;
-    let object = Pickle::read(path, &text, 0)?;
-    declared(path, &object)?;
+    let text = entries.unpack("data.pkl")?;
+    let object = Pickle::read(&text, 0)?;
+    declared(&object)?;
     state::collect(
-        path,
         &object,
         &mut Storages::Zip(Box::new(entries)),
         room(bytes.len()),
@@ -322,59 +284,47 @@ pub(super) struct Entries<'a> {
 
 impl Entries<'_> {
     /// A storage of `size` bytes.
-    fn storage(&mut self, path: &Path, key: &str, size: u64) -> Result<&[u8]> {
+    fn storage(&mut self, key: &str, size: u64) -> Result<&[u8]> {
         if !self.unpacked.contains_key(key) {
-            let bytes = self.unpack_checked(path, &format!("data/{key}"), Some((key, size)))?;
+            let bytes = self.unpack_checked(&format!("data/{key}"), Some((key, size)))?;
             self.unpacked.insert(key.to_owned(), bytes);
         }
-        Ok(self
-            .unpacked
-            .get(key)
-            .map(Vec::as_slice)
-            .unwrap_or_default())
+        Ok(&self.unpacked[key])
     }
 
-    fn unpack(&mut self, path: &Path, name: &str) -> Result<Vec<u8>> {
-        self.unpack_checked(path, name, None)
+    fn unpack(&mut self, name: &str) -> Result<Vec<u8>> {
+        self.unpack_checked(name, None)
     }
 
     /// Unpacks an entry; its declared size is checked before memory is taken, its checksum after.
-    fn unpack_checked(
-        &mut self,
-        path: &Path,
-        name: &str,
-        storage: Option<(&str, u64)>,
-    ) -> Result<Vec<u8>> {
+    fn unpack_checked(&mut self, name: &str, storage: Option<(&str, u64)>) -> Result<Vec<u8>> {
         let full = format!("{}{name}", self.folder);
-        let wrong = |found: String| {
-            Error::input(
-                path,
-                format!("the archive's entry `{}`, undamaged", shorten(&full)),
-                found,
-            )
+        let damaged = |found: String| {
+            let expected = format!("the archive's entry `{}`, undamaged", shorten(&full));
+            wrong(expected, found)
         };
         let entry = self
             .archive
             .by_name(&full)
-            .map_err(|error| wrong(zip_message(&error)))?;
+            .map_err(|error| damaged(zip_message(&error)))?;
         let size = entry.size();
         if let Some((key, expected)) = storage.filter(|(_, expected)| *expected != size) {
-            return Err(size_error(path, key, expected, size));
+            return Err(size_error(key, expected, size));
         }
         if size > self.room {
-            return Err(Error::input(
-                path,
+            return Err(wrong(
                 "an archive that unpacks to at most 16 times its size",
                 format!("{size} more bytes in `{}`", shorten(&full)),
             ));
         }
         let mut bytes = Vec::new();
+        // one byte more shows an entry that is longer than it says
         entry
             .take(size + 1)
             .read_to_end(&mut bytes)
-            .map_err(|error| wrong(error.to_string()))?;
+            .map_err(|error| damaged(error.to_string()))?;
         if bytes.len() as u64 != size {
-            return Err(wrong(format!("{} of its {size} bytes", bytes.len())));
+            return Err(damaged(format!("{} of its {size} bytes", bytes.len())));
         }
         self.room -= size;
         Ok(bytes)

@@ -2,16 +2,16 @@
 //!
 //! Opcodes: Python's `pickletools`, all of protocols 0 to 5.
 
-use super::pickle::{describe, shorten, Global, Id, Node, Object, StorageRef, MOST_VALUES};
+use super::pickle::{describe, shorten, Global, Id, Node, Object, Pickle, StorageRef, MOST_VALUES};
+use super::wrong;
 use crate::error::{Error, Result};
 use std::collections::BTreeMap;
-use std::path::Path;
 
-pub(super) struct Machine<'a, 'p> {
-    path: &'p Path,
+struct Machine<'a> {
     bytes: &'a [u8],
     at: usize,
-    nodes: Vec<Node<'a>>,
+    /// What was built so far.
+    pickle: Pickle<'a>,
     stack: Vec<Id>,
     /// Heights of the stack at the open marks.
     marks: Vec<usize>,
@@ -20,34 +20,28 @@ pub(super) struct Machine<'a, 'p> {
     copied: usize,
 }
 
-impl<'a, 'p> Machine<'a, 'p> {
-    /// Reads the pickle that starts at `start`: its values, the one that it stands for, and where it ended.
-    pub(super) fn run(
-        path: &'p Path,
-        bytes: &'a [u8],
-        start: usize,
-    ) -> Result<(Vec<Node<'a>>, Id, usize)> {
-        let mut machine = Self {
-            path,
+impl<'a> Pickle<'a> {
+    /// Reads the pickle that starts at `start`. `bytes` may go on behind it.
+    pub(super) fn read(bytes: &'a [u8], start: usize) -> Result<Self> {
+        let mut machine = Machine {
             bytes,
             at: start,
-            nodes: Vec::new(),
+            pickle: Self::default(),
             stack: Vec::new(),
             marks: Vec::new(),
             memo: BTreeMap::new(),
             copied: 0,
         };
         while machine.step()? {}
-        let top = machine.pop()?;
-        Ok((machine.nodes, top, machine.at))
+        machine.pickle.top = machine.pop()?;
+        machine.pickle.end = machine.at;
+        Ok(machine.pickle)
     }
+}
 
+impl<'a> Machine<'a> {
     fn wrong(&self, expected: impl Into<String>, found: impl std::fmt::Display) -> Error {
-        Error::input(
-            self.path,
-            expected,
-            format!("{found} near byte {}", self.at),
-        )
+        wrong(expected, format!("{found} near byte {}", self.at))
     }
 
     // ---- bytes ----
@@ -102,7 +96,7 @@ impl<'a, 'p> Machine<'a, 'p> {
     }
 
     /// A whole number that stands in a line.
-    fn line_number<T: std::str::FromStr>(&mut self) -> Result<T> {
+    fn line_number(&mut self) -> Result<u64> {
         let line = self.line()?;
         line.trim()
             .parse()
@@ -112,15 +106,17 @@ impl<'a, 'p> Machine<'a, 'p> {
     // ---- stack ----
 
     fn push(&mut self, node: Node<'a>) -> Result<()> {
-        if self.nodes.len() >= MOST_VALUES {
-            return Err(self.wrong(
-                format!("a checkpoint's pickle of at most {MOST_VALUES} values"),
-                "more",
-            ));
+        if self.pickle.nodes.len() >= MOST_VALUES {
+            return Err(self.too_many());
         }
-        self.stack.push(self.nodes.len());
-        self.nodes.push(node);
+        self.stack.push(self.pickle.nodes.len());
+        self.pickle.nodes.push(node);
         Ok(())
+    }
+
+    fn too_many(&self) -> Error {
+        let expected = format!("a checkpoint's pickle of at most {MOST_VALUES} values");
+        self.wrong(expected, "more")
     }
 
     fn pop(&mut self) -> Result<Id> {
@@ -161,8 +157,10 @@ impl<'a, 'p> Machine<'a, 'p> {
                 0..=5 => {}
                 other => return Err(self.wrong("pickle protocol 0 to 5", other)),
             },
+            // the length of a frame: how a file is cut into frames changes nothing
             0x95 => drop(self.number(8)?),
             b'(' => self.marks.push(self.stack.len()),
+            // where a mark is on top it takes that away, as Python's own reader does
             b'0' if self.marks.last() == Some(&self.stack.len()) => drop(self.marks.pop()),
             b'0' => drop(self.pop()?),
             b'1' => drop(self.pop_mark()?),
@@ -170,21 +168,13 @@ impl<'a, 'p> Machine<'a, 'p> {
                 let id = self.peek()?;
                 self.stack.push(id);
             }
-            b'p' => {
-                let slot = self.line_number()?;
-                self.remember(slot)?;
-            }
-            b'q' | b'r' => {
-                let slot = self.number(if op == b'q' { 1 } else { 4 })?;
+            b'p' | b'q' | b'r' => {
+                let slot = self.slot(op)?;
                 self.remember(slot)?;
             }
             0x94 => self.remember(self.memo.len() as u64)?,
-            b'g' => {
-                let slot = self.line_number()?;
-                self.recall(slot)?;
-            }
-            b'h' | b'j' => {
-                let slot = self.number(if op == b'h' { 1 } else { 4 })?;
+            b'g' | b'h' | b'j' => {
+                let slot = self.slot(op)?;
                 self.recall(slot)?;
             }
             // the buffer on top of the stack may not be written to
@@ -286,51 +276,34 @@ impl<'a, 'p> Machine<'a, 'p> {
     }
 
     fn collection(&mut self, op: u8) -> Result<()> {
+        let items = match op {
+            b'a' => self.pop_many(1)?,
+            b's' => self.pop_many(2)?,
+            0x85..=0x87 => self.pop_many(usize::from(op - 0x84))?,
+            b't' | 0x91 | b'l' | b'd' | b'e' | 0x90 | b'u' => self.pop_mark()?,
+            _ => {
+                return Err(self.wrong(
+                    "an opcode of a checkpoint's pickle (is this a file of torch.save?)",
+                    format!("the byte 0x{op:02x}"),
+                ))
+            }
+        };
         match op {
             // a tuple, a frozen set
-            b't' | 0x91 => {
-                let items = self.pop_mark()?;
-                self.push(Node::Tuple(items))
-            }
-            0x85..=0x87 => {
-                let items = self.pop_many(usize::from(op - 0x84))?;
-                self.push(Node::Tuple(items))
-            }
-            b'l' => {
-                let items = self.pop_mark()?;
-                self.push(Node::List(items))
-            }
+            b't' | 0x85..=0x87 | 0x91 => self.push(Node::Tuple(items)),
+            b'l' => self.push(Node::List(items)),
+            b'a' | b'e' | 0x90 => self.append(items),
             b'd' => {
-                let items = self.pop_mark()?;
                 self.push(Node::Dict(Vec::new()))?;
                 self.set_items(items)
             }
-            b'a' => {
-                let items = self.pop_many(1)?;
-                self.append(items)
-            }
-            b'e' | 0x90 => {
-                let items = self.pop_mark()?;
-                self.append(items)
-            }
-            b's' => {
-                let items = self.pop_many(2)?;
-                self.set_items(items)
-            }
-            b'u' => {
-                let items = self.pop_mark()?;
-                self.set_items(items)
-            }
-            _ => Err(self.wrong(
-                "an opcode of a checkpoint's pickle (is this a file of torch.save?)",
-                format!("the byte 0x{op:02x}"),
-            )),
+            _ => self.set_items(items),
         }
     }
 
     fn append(&mut self, items: Vec<Id>) -> Result<()> {
         let target = self.peek()?;
-        match self.nodes.get_mut(target) {
+        match self.pickle.nodes.get_mut(target) {
             Some(Node::List(list)) => {
                 list.extend(items);
                 Ok(())
@@ -346,7 +319,7 @@ impl<'a, 'p> Machine<'a, 'p> {
             return Err(self.wrong("keys with values", format!("{} items", items.len())));
         }
         let pairs = items.chunks_exact(2).map(|pair| (pair[0], pair[1]));
-        match self.nodes.get_mut(target) {
+        match self.pickle.nodes.get_mut(target) {
             Some(Node::Dict(dict)) => {
                 dict.extend(pairs);
                 Ok(())
@@ -356,6 +329,15 @@ impl<'a, 'p> Machine<'a, 'p> {
                 Ok(())
             }
             _ => Err(self.wrong("a dictionary to fill", "another value")),
+        }
+    }
+
+    /// The number of a place in the memo: in a line, in one byte, or in four.
+    fn slot(&mut self, op: u8) -> Result<u64> {
+        match op {
+            b'p' | b'g' => self.line_number(),
+            b'q' | b'h' => self.number(1),
+            _ => self.number(4),
         }
     }
 
@@ -380,11 +362,7 @@ impl<'a, 'p> Machine<'a, 'p> {
 
     fn stack_global(&mut self) -> Result<()> {
         let pair = self.pop_many(2)?;
-        let text = |id: &Id| match self.nodes.get(*id) {
-            Some(Node::Text(text)) => Some(*text),
-            _ => None,
-        };
-        match (text(&pair[0]), text(&pair[1])) {
+        match (self.pickle.text(pair[0]), self.pickle.text(pair[1])) {
             (Some(module), Some(name)) => self.global(module, name),
             _ => Err(self.wrong("the name of a class or function", "another value")),
         }
@@ -399,22 +377,21 @@ impl<'a, 'p> Machine<'a, 'p> {
 
     fn reduce(&mut self) -> Result<()> {
         let (arguments, function) = (self.pop()?, self.pop()?);
-        let items = match self.nodes.get(arguments) {
-            Some(Node::Tuple(items)) => items.as_slice(),
-            _ => return Err(self.wrong("a tuple of arguments", "another value")),
+        let Node::Tuple(items) = self.pickle.get(arguments) else {
+            return Err(self.wrong("a tuple of arguments", "another value"));
         };
-        match (self.nodes.get(function), items) {
-            (Some(Node::Global(Global::RebuildTensor)), _) => self.push(Node::Tensor(arguments)),
-            (Some(Node::Global(Global::RebuildParameter)), &[tensor, ..]) => {
+        match (self.pickle.get(function), &items[..]) {
+            (Node::Global(Global::RebuildTensor), _) => self.push(Node::Tensor(arguments)),
+            (Node::Global(Global::RebuildParameter), &[tensor, ..]) => {
                 self.stack.push(tensor);
                 Ok(())
             }
-            (Some(Node::Global(Global::RebuildFromType)), &[function, _, inner, ..]) => {
-                match (self.nodes.get(function), self.nodes.get(inner)) {
-                    (Some(Node::Global(Global::RebuildTensor)), Some(Node::Tuple(_))) => {
+            (Node::Global(Global::RebuildFromType), &[function, _, inner, ..]) => {
+                match (self.pickle.get(function), self.pickle.get(inner)) {
+                    (Node::Global(Global::RebuildTensor), Node::Tuple(_)) => {
                         self.push(Node::Tensor(inner))
                     }
-                    (Some(Node::Global(Global::RebuildParameter)), Some(Node::Tuple(inner)))
+                    (Node::Global(Global::RebuildParameter), Node::Tuple(inner))
                         if !inner.is_empty() =>
                     {
                         self.stack.push(inner[0]);
@@ -432,54 +409,48 @@ impl<'a, 'p> Machine<'a, 'p> {
 
     /// What a class or function would make of arguments, of which the first counts: a dictionary, or an inert object.
     fn make(&mut self, class: Id, argument: Option<Id>) -> Result<()> {
-        let (module, name) = match self.nodes.get(class) {
-            Some(Node::Global(Global::Dict)) => {
+        let (module, name) = match self.pickle.get(class) {
+            Node::Global(Global::Dict) => {
                 let entries = self.copied_entries(argument)?;
                 return self.push(Node::Dict(entries));
             }
-            Some(Node::Global(Global::Storage(_))) => ("torch", "Storage"),
-            Some(Node::Global(_)) => ("torch._utils", "_rebuild"),
-            Some(Node::Object(object)) => {
+            Node::Global(Global::Storage(_)) => ("torch", "Storage"),
+            Node::Global(_) => ("torch._utils", "_rebuild"),
+            Node::Object(object) => {
                 // what a constructor of another class would make is of that class
                 let base = match (object.module, object.name, argument) {
                     ("copyreg" | "copy_reg", "_reconstructor", Some(class)) => class,
                     _ => class,
                 };
-                match self.nodes.get(base) {
-                    Some(Node::Object(base)) => (base.module, base.name),
+                match self.pickle.get(base) {
+                    Node::Object(base) => (base.module, base.name),
                     _ => (object.module, object.name),
                 }
             }
-            Some(other) => {
-                let found = describe(other);
-                return Err(self.wrong("a class or function", found));
-            }
-            None => return Err(self.wrong("a class or function", "none")),
+            other => return Err(self.wrong("a class or function", describe(other))),
         };
         self.inert(module, name, true)
     }
 
     /// Entries of a dictionary that is made of another one, or of a list of pairs.
     fn copied_entries(&mut self, argument: Option<Id>) -> Result<Vec<(Id, Id)>> {
-        let argument = argument.and_then(|id| self.nodes.get(id));
+        let argument = argument.map_or(&Node::None, |id| self.pickle.get(id));
         self.copied += match argument {
-            Some(Node::Dict(entries)) => entries.len(),
-            Some(Node::List(pairs) | Node::Tuple(pairs)) => pairs.len(),
+            Node::Dict(entries) => entries.len(),
+            Node::List(pairs) | Node::Tuple(pairs) => pairs.len(),
             _ => 0,
         };
+        // copies of copies would double with every few bytes of the pickle
         if self.copied > MOST_VALUES {
-            return Err(self.wrong(
-                format!("a checkpoint's pickle of at most {MOST_VALUES} values"),
-                "more",
-            ));
+            return Err(self.too_many());
         }
-        let pair = |id: &Id| match self.nodes.get(*id) {
-            Some(Node::List(two) | Node::Tuple(two)) if two.len() == 2 => Some((two[0], two[1])),
+        let pair = |id: &Id| match self.pickle.items(*id) {
+            Some(&[key, value]) => Some((key, value)),
             _ => None,
         };
         Ok(match argument {
-            Some(Node::Dict(entries)) => entries.clone(),
-            Some(Node::List(pairs) | Node::Tuple(pairs)) => pairs.iter().filter_map(pair).collect(),
+            Node::Dict(entries) => entries.clone(),
+            Node::List(pairs) | Node::Tuple(pairs) => pairs.iter().filter_map(pair).collect(),
             _ => Vec::new(),
         })
     }
@@ -488,7 +459,7 @@ impl<'a, 'p> Machine<'a, 'p> {
     fn build(&mut self) -> Result<()> {
         let state = self.pop()?;
         let target = self.peek()?;
-        if let Some(Node::Object(object)) = self.nodes.get_mut(target) {
+        if let Some(Node::Object(object)) = self.pickle.nodes.get_mut(target) {
             object.state = Some(state);
         }
         Ok(())
@@ -498,14 +469,14 @@ impl<'a, 'p> Machine<'a, 'p> {
     /// meant: None or `(key, first element, elements)`. `('module', class, file, source)`: the class of a whole module.
     fn storage(&mut self) -> Result<()> {
         let id = self.pop()?;
-        if let Some(Node::Tuple(items)) = self.nodes.get(id) {
-            let word = items.first().and_then(|id| self.nodes.get(*id));
+        if let Node::Tuple(items) = self.pickle.get(id) {
+            let word = items.first().and_then(|id| self.pickle.text(*id));
             match (word, items.get(1)) {
-                (Some(Node::Text("module")), Some(&class)) => {
+                (Some("module"), Some(&class)) => {
                     self.stack.push(class);
                     return Ok(());
                 }
-                (Some(Node::Text("storage")), _) => {}
+                (Some("storage"), _) => {}
                 _ => return self.inert("pickle", "persistent_load", true),
             }
         }
@@ -519,41 +490,34 @@ impl<'a, 'p> Machine<'a, 'p> {
     }
 
     fn storage_of(&self, id: Id) -> Option<StorageRef<'a>> {
-        let items = |id: Id| match self.nodes.get(id) {
-            Some(Node::Tuple(items)) => Some(items.as_slice()),
-            _ => None,
-        };
-        let count = |id: Id| match self.nodes.get(id) {
-            Some(Node::Int(n)) => u64::try_from(*n).ok(),
-            _ => None,
-        };
-        let text = |id: Id| match self.nodes.get(id) {
-            Some(Node::Text(text)) => Some(*text),
+        let pickle = &self.pickle;
+        let items = |id: Id| match pickle.get(id) {
+            Node::Tuple(items) => Some(items.as_slice()),
             _ => None,
         };
         let (head, view) = match *items(id)? {
             [word, class, key, _, elements] => ([word, class, key, elements], None),
             [word, class, key, _, elements, view] => {
-                let part = match self.nodes.get(view) {
-                    Some(Node::None) => None,
+                let part = match pickle.get(view) {
+                    Node::None => None,
                     _ => Some(items(view)?),
                 };
                 ([word, class, key, elements], part)
             }
             _ => return None,
         };
-        let Some(Node::Global(Global::Storage(kind))) = self.nodes.get(head[1]) else {
+        let Node::Global(Global::Storage(kind)) = pickle.get(head[1]) else {
             return None;
         };
-        let elements = count(head[3])?;
+        let elements = pickle.count(head[3])?;
         let (start, len) = match view {
             None => (0, elements),
-            Some(&[_, start, len]) => (count(start)?, count(len)?),
+            Some(&[_, start, len]) => (pickle.count(start)?, pickle.count(len)?),
             Some(_) => return None,
         };
         let fits = start.checked_add(len).is_some_and(|end| end <= elements);
-        (text(head[0])? == "storage" && fits).then_some(StorageRef {
-            key: text(head[2])?,
+        (pickle.text(head[0])? == "storage" && fits).then_some(StorageRef {
+            key: pickle.text(head[2])?,
             kind: *kind,
             elements,
             start,

@@ -3,9 +3,7 @@
 //! Values lie in one arena and refer to each other by index, so aliases and self-references cost
 //! nothing. Classes and functions that a state dict does not need, and what they would make, are inert objects.
 
-use super::machine::Machine;
-use crate::error::{printable, Result};
-use std::path::Path;
+use crate::error::printable;
 
 /// Most values of one pickle; real checkpoints have about ten per tensor.
 pub(super) const MOST_VALUES: usize = 1 << 21;
@@ -145,9 +143,9 @@ pub(super) struct Object<'a> {
 }
 
 /// What a pickle held.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Pickle<'a> {
-    nodes: Vec<Node<'a>>,
+    pub(super) nodes: Vec<Node<'a>>,
     /// The value that the pickle stands for.
     pub(super) top: Id,
     /// Where the pickle ended.
@@ -155,12 +153,6 @@ pub(super) struct Pickle<'a> {
 }
 
 impl<'a> Pickle<'a> {
-    /// Reads the pickle that starts at `start`. `bytes` may go on behind it.
-    pub(super) fn read(path: &Path, bytes: &'a [u8], start: usize) -> Result<Self> {
-        let (nodes, top, end) = Machine::run(path, bytes, start)?;
-        Ok(Self { nodes, top, end })
-    }
-
     /// A value. Every id in a node of this pickle is valid; another one reads as `None`.
     pub(super) fn get(&self, id: Id) -> &Node<'a> {
         self.nodes.get(id).unwrap_or(&Node::None)

@@ -3,25 +3,23 @@
 
 use super::container::Storages;
 use super::pickle::{describe, shorten, Id, Kind, Node, Pickle, StorageRef};
-use super::{is_average, StateDict};
+use super::{is_average, wrong, StateDict};
 use crate::error::{Error, Result, TensorContext};
 use candle_core::{DType, Device, Tensor};
 use std::collections::BTreeSet;
-use std::path::Path;
 
 /// Most dimensions of a tensor.
 const MOST_DIMENSIONS: usize = 16;
 
 /// The tensors of the checkpoint's state dict, at most `room` elements in all.
 pub(super) fn collect(
-    path: &Path,
     object: &Pickle<'_>,
     storages: &mut Storages<'_>,
     mut room: u64,
 ) -> Result<StateDict> {
     let mut names = BTreeSet::new();
     let mut tensors = Vec::new();
-    let (entries, warnings) = state_dict(path, object)?;
+    let (entries, warnings) = state_dict(object)?;
     for &(key, value) in entries {
         let Some(name) = object.text(key) else {
             // bookkeeping; a tensor without a name is none
@@ -30,20 +28,20 @@ pub(super) fn collect(
         let Node::Tensor(arguments) = object.get(value) else {
             if is_parameter(name) {
                 let found = describe(object.get(value));
-                return Err(entry_error(path, name, "a tensor", found));
+                return Err(entry_error(name, "a tensor", found));
             }
             continue;
         };
         if !names.insert(name) {
-            return Err(entry_error(path, name, "one tensor of this name", "two"));
+            return Err(entry_error(name, "one tensor of this name", "two"));
         }
         let layout = Layout::of(object, *arguments)
-            .map_err(|(expected, found)| entry_error(path, name, expected, found))?;
+            .map_err(|(expected, found)| entry_error(name, expected, found))?;
         room = room.checked_sub(layout.elements).ok_or_else(|| {
             let found = format!("{} elements", layout.elements);
-            entry_error(path, name, "a tensor in proportion to the file", found)
+            entry_error(name, "a tensor in proportion to the file", found)
         })?;
-        let bytes = storages.bytes(path, &layout.storage)?;
+        let bytes = storages.bytes(&layout.storage)?;
         let tensor = layout
             .tensor(bytes)
             .during(|| format!("reading `{}`", shorten(name)))?;
@@ -74,13 +72,8 @@ fn is_parameter(name: &str) -> bool {
     PARTS.contains(&last)
 }
 
-fn entry_error(
-    path: &Path,
-    name: &str,
-    expected: impl Into<String>,
-    found: impl Into<String>,
-) -> Error {
-    Error::input_at(path, None, Some(&shorten(name)), expected, found)
+fn entry_error(name: &str, expected: impl Into<String>, found: impl Into<String>) -> Error {
+    Error::input_at("", None, Some(&shorten(name)), expected, found)
 }
 
 /// Keys under which checkpoints hold the state dict, the likeliest first.
@@ -119,12 +112,12 @@ struct Candidate<'p> {
 }
 
 /// The entries of the state dict, with what the reader should hear about the choice of it.
-fn state_dict<'p>(path: &Path, object: &'p Pickle<'_>) -> Result<Choice<'p>> {
+fn state_dict<'p>(object: &'p Pickle<'_>) -> Result<Choice<'p>> {
     let mut candidates = candidates(object);
     // of equals, the first
     candidates.sort_by_key(|candidate| candidate.rank);
     let Some(best) = candidates.first() else {
-        return Err(no_state_dict(path, object));
+        return Err(no_state_dict(object));
     };
     let place = |candidate: &Candidate<'_>| match candidate.keys.as_slice() {
         [] => "the top level".to_owned(),
@@ -207,10 +200,9 @@ fn candidate<'p>(
 }
 
 /// The error for a checkpoint without any tensor under a name.
-fn no_state_dict(path: &Path, object: &Pickle<'_>) -> Error {
+fn no_state_dict(object: &Pickle<'_>) -> Error {
     if let Some(module) = object.module() {
-        return Error::input(
-            path,
+        return wrong(
             "a state dict; in Python: torch.save(model.state_dict(), \"weights.pth\")",
             format!(
                 "a whole pickled model, {}, which only its own code could load",
@@ -223,10 +215,10 @@ fn no_state_dict(path: &Path, object: &Pickle<'_>) -> Error {
             Node::Dict(_) => "an empty dictionary".into(),
             other => describe(other),
         };
-        return Error::input(path, "a state dict", found);
+        return wrong("a state dict", found);
     };
     if top.is_empty() {
-        return Error::input(path, "a state dict with tensors", "an empty one");
+        return wrong("a state dict with tensors", "an empty one");
     }
     let mut keys: Vec<String> = top
         .iter()
@@ -240,8 +232,7 @@ fn no_state_dict(path: &Path, object: &Pickle<'_>) -> Error {
     if top.len() > keys.len() {
         keys.push("...".into());
     }
-    Error::input(
-        path,
+    wrong(
         "a state dict at the top level or under a key such as `state_dict` or `model`",
         format!("no tensor among {}", keys.join(", ")),
     )

@@ -1,7 +1,7 @@
 //! Fixtures are written here by hand, byte by byte; one real checkpoint is read where it is at hand.
 
-use super::container::read;
 use super::read_state_dict;
+use super::state_dict_of as read;
 use crate::error::Result;
 use crate::seed::{Purpose, Seed};
 use candle_core::{DType, Tensor};

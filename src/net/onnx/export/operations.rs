@@ -6,6 +6,7 @@ use crate::net::general::{
     Binary, General, GeneralConvolution, Pool, Pooled, Reduction, Unary, Windows,
 };
 use crate::net::graph::{Graph, Linear, Op};
+use crate::net::onnx::operators;
 use crate::net::onnx::proto::Attribute;
 
 impl Writer {
@@ -19,16 +20,7 @@ impl Writer {
     ) -> Result<String> {
         let names: Vec<&str> = inputs.iter().map(|input| input.name).collect();
         let name = match (op, &names[..]) {
-            (Op::Convolution(own), [x]) => {
-                let side = graph.layers[own.layer].shape.last().copied();
-                let general = GeneralConvolution {
-                    layer: own.layer,
-                    bias: own.bias,
-                    windows: square(side.unwrap_or_default(), own.stride, own.padding),
-                    groups: 1,
-                };
-                self.convolution(&general, x, tensors)
-            }
+            (Op::Convolution(own), [x]) => self.convolution(&own.general(graph), x, tensors),
             (Op::GeneralConvolution(own), [x]) => self.convolution(own, x, tensors),
             (Op::Linear(linear), [x]) => self.linear(linear, x, inputs[0].shape.len(), tensors),
             (Op::BatchNorm(norm), [x]) => {
@@ -55,7 +47,7 @@ impl Writer {
             (Op::Scale(factor), [x]) => self.with_number("Mul", x, *factor),
             (Op::MatMul, [a, b]) => self.node("MatMul", &[a, b], Vec::new()),
             (Op::MaxPool(pool), [x]) => {
-                let windows = square(pool.size, pool.stride, pool.padding);
+                let windows = Windows::of_square(pool.size, pool.stride, pool.padding);
                 self.node("MaxPool", &[x], of_windows(&windows))
             }
             (Op::PaddedShortcut { channels }, [x]) => {
@@ -194,8 +186,8 @@ impl Writer {
         let names: Vec<&str> = inputs.iter().map(|input| input.name).collect();
         let rank = inputs.first().map_or(0, |input| input.shape.len());
         let name = match (general, &names[..]) {
-            (General::Unary(unary), [x]) => self.unary(*unary, x),
-            (General::Binary(binary), [a, b]) => self.binary(*binary, a, b),
+            (General::Unary(unary), [x]) => self.unary(*unary, x)?,
+            (General::Binary(binary), [a, b]) => self.binary(*binary, a, b)?,
             (General::Where, [condition, a, b]) => {
                 let condition = self.cast(condition, BOOL);
                 self.node("Where", &[&condition, a, b], Vec::new())
@@ -243,46 +235,32 @@ impl Writer {
         self.node("Cast", &[x], vec![integer("to", to)])
     }
 
-    fn unary(&mut self, unary: Unary, x: &str) -> String {
-        let operator = match unary {
-            Unary::Abs => "Abs",
-            Unary::Ceil => "Ceil",
+    fn unary(&mut self, unary: Unary, x: &str) -> Result<String> {
+        Ok(match unary {
             Unary::Clip(low, high) => {
                 let (low, high) = (self.bound(low), self.bound(high));
-                return self.node("Clip", &[x, &low, &high], Vec::new());
+                self.node("Clip", &[x, &low, &high], Vec::new())
             }
-            Unary::Elu(alpha) => return self.node("Elu", &[x], vec![float("alpha", alpha)]),
-            Unary::Erf => "Erf",
-            Unary::Exp => "Exp",
-            Unary::Floor => "Floor",
-            Unary::GeluTanh => return self.node("Gelu", &[x], vec![text("approximate", "tanh")]),
-            Unary::LeakyRelu(alpha) => {
-                return self.node("LeakyRelu", &[x], vec![float("alpha", alpha)])
-            }
-            Unary::Log => "Log",
-            Unary::Neg => "Neg",
+            Unary::Elu(alpha) => self.node("Elu", &[x], vec![float("alpha", alpha)]),
+            Unary::GeluTanh => self.node("Gelu", &[x], vec![text("approximate", "tanh")]),
+            Unary::LeakyRelu(alpha) => self.node("LeakyRelu", &[x], vec![float("alpha", alpha)]),
             Unary::Not => {
                 let x = self.cast(x, BOOL);
-                let y = self.node("Not", &[&x], Vec::new());
-                return self.cast(&y, i64::from(FLOAT));
+                self.comparison("Not", &[&x])
             }
-            Unary::Offset(offset) => return self.with_number("Add", x, offset),
-            Unary::Power(exponent) => return self.with_number("Pow", x, exponent),
-            Unary::Reciprocal => "Reciprocal",
-            Unary::Round => "Round",
-            Unary::Sigmoid => "Sigmoid",
-            Unary::Sign => "Sign",
-            Unary::Softplus => "Softplus",
-            Unary::Sqrt => "Sqrt",
-            Unary::Tanh => "Tanh",
+            Unary::Offset(offset) => self.with_number("Add", x, offset),
+            Unary::Power(exponent) => self.with_number("Pow", x, exponent),
             Unary::Truncate => {
                 let size = self.node("Abs", &[x], Vec::new());
                 let whole = self.node("Floor", &[&size], Vec::new());
                 let sign = self.node("Sign", &[x], Vec::new());
-                return self.node("Mul", &[&sign, &whole], Vec::new());
+                self.node("Mul", &[&sign, &whole], Vec::new())
             }
-        };
-        self.node(operator, &[x], Vec::new())
+            plain => match operators::of_unary(plain) {
+                Some(operator) => self.node(operator, &[x], Vec::new()),
+                None => return Err(unknown(&format!("{plain:?}"), &[])),
+            },
+        })
     }
 
     /// A bound of a Clip; an infinite one binds nothing and has no name.
@@ -294,31 +272,29 @@ impl Writer {
         }
     }
 
-    fn binary(&mut self, binary: Binary, a: &str, b: &str) -> String {
-        match binary {
-            Binary::And => self.of_truths("And", a, b),
-            Binary::Div => self.node("Div", &[a, b], Vec::new()),
-            Binary::Equal => self.comparison("Equal", a, b),
-            Binary::Greater => self.comparison("Greater", a, b),
-            Binary::Less => self.comparison("Less", a, b),
-            Binary::Max => self.node("Max", &[a, b], Vec::new()),
-            Binary::Min => self.node("Min", &[a, b], Vec::new()),
-            Binary::Mul => self.node("Mul", &[a, b], Vec::new()),
-            Binary::Or => self.of_truths("Or", a, b),
-            Binary::Pow => self.node("Pow", &[a, b], Vec::new()),
-            Binary::Sub => self.node("Sub", &[a, b], Vec::new()),
-        }
-    }
-
-    /// 1 or 0 of two values, which are true where they are not 0.
-    fn of_truths(&mut self, operator: &str, a: &str, b: &str) -> String {
-        let (a, b) = (self.cast(a, BOOL), self.cast(b, BOOL));
-        self.comparison(operator, &a, &b)
+    fn binary(&mut self, binary: Binary, a: &str, b: &str) -> Result<String> {
+        let operator = match binary {
+            Binary::Max => "Max",
+            Binary::Min => "Min",
+            Binary::Pow => "Pow",
+            plain => match operators::of_binary(plain) {
+                Some(operator) => operator,
+                None => return Err(unknown(&format!("{plain:?}"), &[])),
+            },
+        };
+        Ok(match binary {
+            Binary::And | Binary::Or => {
+                let (a, b) = (self.cast(a, BOOL), self.cast(b, BOOL));
+                self.comparison(operator, &[&a, &b])
+            }
+            Binary::Equal | Binary::Greater | Binary::Less => self.comparison(operator, &[a, b]),
+            _ => self.node(operator, &[a, b], Vec::new()),
+        })
     }
 
     /// 1 or 0 of an operator that gives truth values.
-    fn comparison(&mut self, operator: &str, a: &str, b: &str) -> String {
-        let y = self.node(operator, &[a, b], Vec::new());
+    fn comparison(&mut self, operator: &str, inputs: &[&str]) -> String {
+        let y = self.node(operator, inputs, Vec::new());
         self.cast(&y, i64::from(FLOAT))
     }
 
@@ -360,16 +336,6 @@ impl Writer {
             // no network has them: they count over the whole batch
             Pooled::Place => Err(unknown(&format!("{pool:?}"), &[])),
         }
-    }
-}
-
-/// Square windows, padded alike on all sides.
-fn square(side: usize, stride: usize, padding: usize) -> Windows {
-    Windows {
-        kernel: vec![side; 2],
-        stride: vec![stride; 2],
-        dilation: vec![1; 2],
-        padding: vec![padding; 4],
     }
 }
 

@@ -5,7 +5,7 @@ use crate::net::general::{Binary, General, Pool, Pooled, Reduction, Unary, Windo
 use crate::net::graph::Op;
 use crate::net::onnx::tests::networks;
 use crate::net::slot::{Fill, Slot};
-use crate::net::{Design, Imported, Model, Route};
+use crate::net::{Architecture, Design, Imported, Model, Route};
 use crate::quant::{Method, QuantizerSpec};
 use crate::seed::{Purpose, Seed};
 use crate::store;
@@ -144,7 +144,13 @@ fn every_form_of_a_known_network_comes_back() {
         ("deit_tiny", None),
     ] {
         let spec = quantizer(Method::Wcat, 4, true);
-        let network = Network::new(name.parse().unwrap(), 10, &spec, Seed(1), &Device::Cpu);
+        let network = Network::new(
+            name.parse::<Architecture>().unwrap(),
+            10,
+            &spec,
+            Seed(1),
+            &Device::Cpu,
+        );
         let (mut network, _) = network.unwrap();
         if let Some(shape) = shape {
             network = network.with_input_shape(shape).unwrap();
@@ -163,7 +169,13 @@ fn codes_of_every_width_come_back() {
     for bits in 1..=8 {
         for signed in [true, false] {
             let spec = quantizer(Method::Normal, bits, signed);
-            let network = Network::new("mlp".parse().unwrap(), 10, &spec, Seed(1), &Device::Cpu);
+            let network = Network::new(
+                "mlp".parse::<Architecture>().unwrap(),
+                10,
+                &spec,
+                Seed(1),
+                &Device::Cpu,
+            );
             let (network, _) = network.unwrap();
             if bits > 1 || !signed {
                 check(&network);
@@ -215,7 +227,7 @@ fn of_nodes(nodes: &[(Op, &[usize])], parameters: &[&[usize]]) -> Network {
         graph,
     }));
     let spec = QuantizerSpec::default();
-    Network::of(design, classes, &spec, Seed(2), &Device::Cpu)
+    Network::new(design, classes, &spec, Seed(2), &Device::Cpu)
         .unwrap()
         .0
 }

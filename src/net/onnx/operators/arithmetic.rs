@@ -6,79 +6,66 @@ use crate::error::Result;
 use crate::net::general::{Binary, General, Reduction, Unary};
 use crate::net::graph::Op;
 
-/// One function of each value.
-pub(super) fn function(call: &mut Call) -> Result<Vec<Known>> {
+pub(super) fn relu(call: &mut Call) -> Result<Known> {
     let x = call.input(0)?;
-    let unary = match call.node.op_type.as_str() {
-        "Abs" => Unary::Abs,
-        "Ceil" => Unary::Ceil,
-        "Elu" => Unary::Elu(call.attributes.float_or("alpha", 1.0)),
-        "Erf" => Unary::Erf,
-        "Exp" => Unary::Exp,
-        "Floor" => Unary::Floor,
-        "LeakyRelu" => Unary::LeakyRelu(call.attributes.float_or("alpha", 0.01)),
-        "Log" => Unary::Log,
-        "Neg" => Unary::Neg,
-        "Not" => Unary::Not,
-        "Reciprocal" => Unary::Reciprocal,
-        "Relu" => return Ok(vec![call.apply(Op::Relu, &[&x])?]),
-        "Round" => Unary::Round,
-        "Sigmoid" => Unary::Sigmoid,
-        "Sign" => Unary::Sign,
-        "Softplus" => Unary::Softplus,
-        "Sqrt" => Unary::Sqrt,
-        "Tanh" => Unary::Tanh,
-        other => return Err(call.wrong("a function of one value", other)),
-    };
-    Ok(vec![call.unary(unary, &x)?])
+    call.apply(Op::Relu, &[&x])
 }
 
-/// Two values.
-pub(super) fn two(call: &mut Call) -> Result<Vec<Known>> {
+pub(super) fn elu(call: &mut Call) -> Result<Known> {
+    let x = call.input(0)?;
+    let alpha = call.attributes.float_or("alpha", 1.0);
+    call.unary(Unary::Elu(alpha), &x)
+}
+
+pub(super) fn leaky_relu(call: &mut Call) -> Result<Known> {
+    let x = call.input(0)?;
+    let alpha = call.attributes.float_or("alpha", 0.01);
+    call.unary(Unary::LeakyRelu(alpha), &x)
+}
+
+pub(super) fn add(call: &mut Call) -> Result<Known> {
     let (a, b) = (call.input(0)?, call.input(1)?);
-    let name = call.node.op_type.clone();
-    let result = of_two(call, &name, &a, &b)?;
-    Ok(vec![result])
+    call.add(&a, &b)
 }
 
-fn of_two(call: &mut Call, name: &str, a: &Known, b: &Known) -> Result<Known> {
-    let compared = |known: Known| known.with(Element::Bool);
-    Ok(match name {
-        "Add" | "Sum" => call.add(a, b)?,
-        "And" => compared(call.binary(Binary::And, a, b)?),
-        "Div" => {
-            let quotient = call.binary(Binary::Div, a, b)?;
-            if a.element.is_float() {
-                quotient
-            } else {
-                call.unary(Unary::Truncate, &quotient)?
-            }
+/// A function of two values.
+pub(super) fn two(call: &mut Call, function: Binary) -> Result<Known> {
+    let (a, b) = (call.input(0)?, call.input(1)?);
+    let y = call.binary(function, &a, &b)?;
+    match function {
+        Binary::And | Binary::Equal | Binary::Greater | Binary::Less | Binary::Or => {
+            Ok(y.with(Element::Bool))
         }
-        "Equal" => compared(call.binary(Binary::Equal, a, b)?),
-        "Greater" => compared(call.binary(Binary::Greater, a, b)?),
-        "Less" => compared(call.binary(Binary::Less, a, b)?),
-        "Max" => call.binary(Binary::Max, a, b)?,
-        "Min" => call.binary(Binary::Min, a, b)?,
-        "Mul" => call.binary(Binary::Mul, a, b)?,
-        "Or" => compared(call.binary(Binary::Or, a, b)?),
-        "Sub" => call.binary(Binary::Sub, a, b)?,
-        other => return Err(call.wrong("a function of two values", other)),
-    })
+        // whole numbers are divided towards zero
+        Binary::Div if !a.element.is_float() => call.unary(Unary::Truncate, &y),
+        _ => Ok(y),
+    }
+}
+
+pub(super) fn sum(call: &mut Call) -> Result<Known> {
+    over_all(call, Op::Add)
+}
+
+pub(super) fn greatest(call: &mut Call) -> Result<Known> {
+    over_all(call, Op::General(General::Binary(Binary::Max)))
+}
+
+pub(super) fn least(call: &mut Call) -> Result<Known> {
+    over_all(call, Op::General(General::Binary(Binary::Min)))
 }
 
 /// The same function over all inputs.
-pub(super) fn many(call: &mut Call) -> Result<Vec<Known>> {
-    let name = call.node.op_type.clone();
+fn over_all(call: &mut Call, function: Op) -> Result<Known> {
     let mut result = call.input(0)?;
     for at in 1..call.inputs.len() {
         let next = call.input(at)?;
-        result = of_two(call, &name, &result, &next)?;
+        result = call.apply(function.clone(), &[&result, &next])?;
     }
-    Ok(vec![result])
+    Ok(result)
 }
 
 /// A power.
-pub(super) fn power(call: &mut Call) -> Result<Vec<Known>> {
+pub(super) fn power(call: &mut Call) -> Result<Known> {
     let (a, b) = (call.input(0)?, call.input(1)?);
     let exponent = match b.constant() {
         Some(constant) if constant.tensor.elem_count() == 1 && b.rank() <= a.rank() => {
@@ -90,29 +77,28 @@ pub(super) fn power(call: &mut Call) -> Result<Vec<Known>> {
         Some(exponent) => call.unary(Unary::Power(exponent), &a)?,
         None => call.binary(Binary::Pow, &a, &b)?,
     };
-    let result = if a.element.is_float() {
-        result
+    if a.element.is_float() {
+        Ok(result)
     } else {
-        call.unary(Unary::Round, &result)?
-    };
-    Ok(vec![result])
+        call.unary(Unary::Round, &result)
+    }
 }
 
 /// A value or another, as a third one says.
-pub(super) fn choice(call: &mut Call) -> Result<Vec<Known>> {
+pub(super) fn choice(call: &mut Call) -> Result<Known> {
     let (condition, a, b) = (call.input(0)?, call.input(1)?, call.input(2)?);
     let chosen = call.apply(Op::General(General::Where), &[&condition, &a, &b])?;
-    Ok(vec![chosen.with(a.element)])
+    Ok(chosen.with(a.element))
 }
 
 /// Between two bounds.
-pub(super) fn clip(call: &mut Call) -> Result<Vec<Known>> {
+pub(super) fn clip(call: &mut Call) -> Result<Known> {
     let x = call.input(0)?;
     let low = call.attributes.float_or("min", f32::NEG_INFINITY);
     let high = call.attributes.float_or("max", f32::INFINITY);
     let low = call.number(1)?.unwrap_or(low);
     let high = call.number(2)?.unwrap_or(high);
-    Ok(vec![clipped(call, &x, low, high)?])
+    clipped(call, &x, low, high)
 }
 
 /// Clips; a constant of whole numbers remembers the bounds.
@@ -130,11 +116,11 @@ pub(super) fn clipped(call: &mut Call, x: &Known, low: f64, high: f64) -> Result
 }
 
 /// `max(0, min(1, alpha x + beta))`.
-pub(super) fn hard_sigmoid(call: &mut Call) -> Result<Vec<Known>> {
+pub(super) fn hard_sigmoid(call: &mut Call) -> Result<Known> {
     let x = call.input(0)?;
     let alpha = call.attributes.float_or("alpha", 0.2);
     let beta = call.attributes.float_or("beta", 0.5);
-    Ok(vec![bent(call, &x, alpha, beta)?])
+    bent(call, &x, alpha, beta)
 }
 
 fn bent(call: &mut Call, x: &Known, alpha: f64, beta: f64) -> Result<Known> {
@@ -144,14 +130,14 @@ fn bent(call: &mut Call, x: &Known, alpha: f64, beta: f64) -> Result<Known> {
 }
 
 /// `x` times its hard sigmoid of slope 1/6.
-pub(super) fn hard_swish(call: &mut Call) -> Result<Vec<Known>> {
+pub(super) fn hard_swish(call: &mut Call) -> Result<Known> {
     let x = call.input(0)?;
     let gate = bent(call, &x, 1.0 / 6.0, 0.5)?;
-    Ok(vec![call.binary(Binary::Mul, &x, &gate)?])
+    call.binary(Binary::Mul, &x, &gate)
 }
 
 /// `x` times the sigmoid of `alpha x`.
-pub(super) fn swish(call: &mut Call) -> Result<Vec<Known>> {
+pub(super) fn swish(call: &mut Call) -> Result<Known> {
     let x = call.input(0)?;
     let alpha = call.attributes.float_or("alpha", 1.0);
     let scaled = if alpha == 1.0 {
@@ -160,39 +146,38 @@ pub(super) fn swish(call: &mut Call) -> Result<Vec<Known>> {
         call.apply(Op::Scale(alpha), &[&x])?
     };
     let gate = call.unary(Unary::Sigmoid, &scaled)?;
-    Ok(vec![call.binary(Binary::Mul, &x, &gate)?])
+    call.binary(Binary::Mul, &x, &gate)
 }
 
 /// `x tanh(softplus(x))`.
-pub(super) fn mish(call: &mut Call) -> Result<Vec<Known>> {
+pub(super) fn mish(call: &mut Call) -> Result<Known> {
     let x = call.input(0)?;
     let gate = call.unary(Unary::Softplus, &x)?;
     let gate = call.unary(Unary::Tanh, &gate)?;
-    Ok(vec![call.binary(Binary::Mul, &x, &gate)?])
+    call.binary(Binary::Mul, &x, &gate)
 }
 
 /// `x Φ(x)`, or its approximation by tanh.
-pub(super) fn gelu(call: &mut Call) -> Result<Vec<Known>> {
+pub(super) fn gelu(call: &mut Call) -> Result<Known> {
     let x = call.input(0)?;
-    let result = match call.attributes.text_or("approximate", "none").as_str() {
-        "tanh" => call.unary(Unary::GeluTanh, &x)?,
-        "none" => call.apply(Op::Gelu, &[&x])?,
-        other => return Err(call.wrong("`none` or `tanh` as approximation", other)),
-    };
-    Ok(vec![result])
+    match call.attributes.text_or("approximate", "none").as_str() {
+        "tanh" => call.unary(Unary::GeluTanh, &x),
+        "none" => call.apply(Op::Gelu, &[&x]),
+        other => Err(call.wrong("`none` or `tanh` as approximation", other)),
+    }
 }
 
 /// `x` from zero on, below it times a slope.
-pub(super) fn prelu(call: &mut Call) -> Result<Vec<Known>> {
+pub(super) fn prelu(call: &mut Call) -> Result<Known> {
     let (x, slope) = (call.input(0)?, call.input(1)?);
     let above = call.apply(Op::Relu, &[&x])?;
     let below = call.unary(Unary::Clip(f64::NEG_INFINITY, 0.0), &x)?;
     let below = call.binary(Binary::Mul, &below, &slope)?;
-    Ok(vec![call.add(&above, &below)?])
+    call.add(&above, &below)
 }
 
 /// Shares that sum to 1 along an axis, or their logarithms.
-pub(super) fn softmax(call: &mut Call) -> Result<Vec<Known>> {
+pub(super) fn softmax(call: &mut Call) -> Result<Known> {
     let x = call.input(0)?;
     let flat = call.opset < 13;
     let axis = call
@@ -213,12 +198,11 @@ pub(super) fn softmax(call: &mut Call) -> Result<Vec<Known>> {
     } else {
         call.apply(Op::Softmax, &[&moved])?
     };
-    let result = if flat && axis != last {
-        call.reshape(&result, x.shape.clone())?
+    if flat && axis != last {
+        call.reshape(&result, x.shape.clone())
     } else {
-        call.swapped(&result, axis, last)?
-    };
-    Ok(vec![result])
+        call.swapped(&result, axis, last)
+    }
 }
 
 fn log_softmax(call: &mut Call, x: &Known) -> Result<Known> {
@@ -232,21 +216,15 @@ fn log_softmax(call: &mut Call, x: &Known) -> Result<Known> {
 }
 
 /// Sum, mean or maximum along axes.
-pub(super) fn reduce(call: &mut Call) -> Result<Vec<Known>> {
+pub(super) fn reduce(call: &mut Call) -> Result<Known> {
     let x = call.input(0)?;
-    let given = match call.attributes.integers("axes") {
-        Some(axes) => Some(axes.to_vec()),
-        None => call.integers(1)?,
-    };
+    let given = call.integers_of("axes", 1)?.unwrap_or_default();
+    let mut axes = call.axes(&given, x.rank())?;
     let keep = call.attributes.integer_or("keepdims", 1) != 0;
     let nothing = call.attributes.flag("noop_with_empty_axes");
-    let mut axes = Vec::new();
-    for axis in given.unwrap_or_default() {
-        axes.push(call.axis(axis, x.rank())?);
-    }
     if axes.is_empty() {
         if nothing {
-            return Ok(vec![x]);
+            return Ok(x);
         }
         axes = (0..x.rank()).collect();
     }
@@ -257,37 +235,30 @@ pub(super) fn reduce(call: &mut Call) -> Result<Vec<Known>> {
         "ReduceSum" => Reduction::Sum,
         _ => Reduction::Mean,
     };
-    let reduced =
-        if reduction == Reduction::Mean && x.rank() == 4 && axes == [2, 3] && x.batch == Some(0) {
-            let mean = call.apply(Op::ChannelMean, &[&x])?;
-            let shape = vec![x.shape[0], x.shape[1], 1, 1];
-            if keep {
-                call.reshape(&mean, shape)?
-            } else {
-                return Ok(vec![mean]);
-            }
-        } else {
-            call.reduce(reduction, axes.clone(), &x)?
-        };
-    Ok(vec![if keep {
-        reduced
+    let of_images = x.rank() == 4 && x.batch == Some(0) && axes == [2, 3];
+    if reduction == Reduction::Mean && of_images {
+        let mean = call.apply(Op::ChannelMean, &[&x])?;
+        if !keep {
+            return Ok(mean);
+        }
+        return call.reshape(&mean, vec![x.shape[0], x.shape[1], 1, 1]);
+    }
+    let reduced = call.reduce(reduction, axes.clone(), &x)?;
+    if keep {
+        Ok(reduced)
     } else {
-        without(call, &reduced, &axes)?
-    }])
+        without(call, &reduced, &axes)
+    }
 }
 
 /// Without dimensions of length 1.
 pub(super) fn without(call: &mut Call, x: &Known, axes: &[usize]) -> Result<Known> {
-    let dims = x.shape.iter().enumerate();
-    let dims = dims
-        .filter(|(axis, _)| !axes.contains(axis))
-        .map(|(_, dim)| *dim);
-    let dims = dims.collect();
-    call.reshape(x, dims)
+    let kept = (0..x.rank()).filter(|axis| !axes.contains(axis));
+    call.reshape(x, kept.map(|axis| x.shape[axis]).collect())
 }
 
 /// Place of the greatest value along an axis.
-pub(super) fn arg_max(call: &mut Call) -> Result<Vec<Known>> {
+pub(super) fn arg_max(call: &mut Call) -> Result<Known> {
     let mut x = call.input(0)?;
     let axis = call.attributes.integer_or("axis", 0);
     let axis = call.axis(axis, x.rank())?;
@@ -303,36 +274,32 @@ pub(super) fn arg_max(call: &mut Call) -> Result<Vec<Known>> {
         place = call.unary(Unary::Neg, &place)?;
         place = call.unary(Unary::Offset(length as f64 - 1.0), &place)?;
     }
-    let place = place.with(Element::Integer {
-        bits: 64,
-        signed: true,
-    });
-    Ok(vec![if keep {
-        place
+    let place = place.with(Element::INT64);
+    if keep {
+        Ok(place)
     } else {
-        without(call, &place, &[axis])?
-    }])
+        without(call, &place, &[axis])
+    }
 }
 
 /// Another kind of numbers.
-pub(super) fn cast(call: &mut Call) -> Result<Vec<Known>> {
+pub(super) fn cast(call: &mut Call) -> Result<Known> {
     let x = call.input(0)?;
     let to = call.attributes.integer_or("to", 1);
     call.attributes.ignore(&["saturate", "round_mode"]);
     let Some((element, _)) = i32::try_from(to).ok().and_then(Element::of) else {
         return Err(call.wrong("a cast to numbers", format!("type {to}")));
     };
-    Ok(vec![converted(call, &x, element)?])
+    converted(call, &x, element)
 }
 
-pub(super) fn cast_like(call: &mut Call) -> Result<Vec<Known>> {
+pub(super) fn cast_like(call: &mut Call) -> Result<Known> {
     let (x, like) = (call.input(0)?, call.input(1)?);
     call.attributes.ignore(&["saturate", "round_mode"]);
-    Ok(vec![converted(call, &x, like.element)?])
+    converted(call, &x, like.element)
 }
 
 fn converted(call: &mut Call, x: &Known, element: Element) -> Result<Known> {
-    let name = x.constant().map(|own| own.name.clone());
     let converted = match (x.element, element) {
         (_, Element::Bool) => {
             let zero = call.unary(Unary::Not, x)?;
@@ -342,8 +309,5 @@ fn converted(call: &mut Call, x: &Known, element: Element) -> Result<Known> {
         _ => x.clone().with(element),
     };
     // the numbers are those of the file, whatever their type
-    Ok(match name {
-        Some(name) => converted.described(&name, None, None),
-        None => converted,
-    })
+    Ok(converted.named_as(x))
 }

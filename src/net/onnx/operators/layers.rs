@@ -9,9 +9,9 @@ use candle_core::Tensor;
 use std::rc::Rc;
 
 /// A convolution of a constant with images.
-pub(super) fn convolution(call: &mut Call) -> Result<Vec<Known>> {
+pub(super) fn convolution(call: &mut Call) -> Result<Known> {
     let (x, w, bias) = (call.input(0)?, call.input(1)?, call.optional(2));
-    Ok(vec![convolved(call, &x, &w, bias)?])
+    convolved(call, &x, &w, bias)
 }
 
 /// A bias is a constant [outputs].
@@ -25,15 +25,10 @@ pub(super) fn convolved(
     let groups = groups(call, w)?;
     let kernel = w.shape.get(2..).unwrap_or_default().to_vec();
     let of_attribute = call.attributes.integers("kernel_shape");
-    if of_attribute.is_some_and(|own| {
-        !own.iter()
-            .map(|size| *size as usize)
-            .eq(kernel.iter().copied())
-    }) {
-        return Err(call.wrong(
-            format!("the kernel of the weight, {kernel:?}"),
-            format!("{of_attribute:?}"),
-        ));
+    let own: Vec<i64> = kernel.iter().map(|size| *size as i64).collect();
+    if of_attribute.is_some_and(|given| given != own) {
+        let expected = format!("the kernel of the weight, {kernel:?}");
+        return Err(call.wrong(expected, format!("{of_attribute:?}")));
     }
     let (windows, _) = windows(call, &kernel, x.shape.get(2..).unwrap_or_default())?;
     let (layer, _) = layer(call, &weight, &as_it_is, 0)?;
@@ -51,10 +46,7 @@ fn windowed(
     windows: Windows,
     groups: usize,
 ) -> Result<Known> {
-    let bias = match bias {
-        None => None,
-        Some(bias) => Some(parameter(call, &bias)?),
-    };
+    let bias = bias.map(|bias| parameter(call, &bias)).transpose()?;
     let op = match (windows.square(), groups) {
         (Some((_, stride, padding)), 1) => Op::Convolution(Convolution {
             layer,
@@ -73,7 +65,7 @@ fn windowed(
 }
 
 /// A transposed convolution, as a convolution of images with zeros between their pixels by the kernel turned around.
-pub(super) fn transposed_convolution(call: &mut Call) -> Result<Vec<Known>> {
+pub(super) fn transposed_convolution(call: &mut Call) -> Result<Known> {
     let (x, w, bias) = (call.input(0)?, call.input(1)?, call.optional(2));
     let weight = weight_of(call, &w)?;
     let rank = x.rank().saturating_sub(2);
@@ -142,7 +134,7 @@ pub(super) fn transposed_convolution(call: &mut Call) -> Result<Vec<Known>> {
     let (layer, _) = layer(call, &weight, &turned, 1)?;
     let (images, windows) = as_images(call, &images, windows)?;
     let y = windowed(call, &images, layer, bias, windows, groups)?;
-    Ok(vec![as_before(call, y, &x)?])
+    as_before(call, y, &x)
 }
 
 /// Groups of channels; they divide the first dimension of the weight.
@@ -206,14 +198,12 @@ fn cropped(call: &mut Call, x: &Known, axis: usize, side: usize, pixels: usize) 
     let length =
         length.ok_or_else(|| call.wrong("padding within the images", pixels.to_string()))?;
     let start = if side == 0 { pixels } else { 0 };
-    call.apply(
-        Op::Slice {
-            axis,
-            start,
-            length,
-        },
-        &[x],
-    )
+    let slice = Op::Slice {
+        axis,
+        start,
+        length,
+    };
+    call.apply(slice, &[x])
 }
 
 /// A kernel [inputs, outputs / groups, ...] turned around, as [outputs, inputs / groups, ...].
@@ -231,7 +221,7 @@ fn turned_around(w: &Tensor, groups: usize) -> candle_core::Result<Tensor> {
 }
 
 /// `alpha a b + beta c`.
-pub(super) fn gemm(call: &mut Call) -> Result<Vec<Known>> {
+pub(super) fn gemm(call: &mut Call) -> Result<Known> {
     let (a, b, c) = (call.input(0)?, call.input(1)?, call.optional(2));
     let alpha = call.attributes.float_or("alpha", 1.0);
     let beta = call.attributes.float_or("beta", 1.0);
@@ -247,7 +237,7 @@ pub(super) fn gemm(call: &mut Call) -> Result<Vec<Known>> {
         Some(c) if beta != 1.0 => Some(call.apply(Op::Scale(beta), &[&c])?),
         c => c,
     };
-    Ok(vec![gemm_of(call, &a, &b, turn_b, alpha, c)?])
+    gemm_of(call, &a, &b, turn_b, alpha, c)
 }
 
 pub(super) fn gemm_of(
@@ -303,24 +293,19 @@ fn linear(
     } else {
         layer(call, &weight, &|w| Ok(w.clone()), 0)?
     };
-    let bias = match bias {
-        None => None,
-        Some(bias) => Some(parameter(call, &bias)?),
+    let bias = bias.map(|bias| parameter(call, &bias)).transpose()?;
+    let linear = Linear {
+        layer,
+        bias,
+        transposed,
     };
-    call.apply(
-        Op::Linear(Linear {
-            layer,
-            bias,
-            transposed,
-        }),
-        &[x],
-    )
+    call.apply(Op::Linear(linear), &[x])
 }
 
 /// A product over the last two dimensions; one with a constant matrix is a linear layer.
-pub(super) fn matrix_product(call: &mut Call) -> Result<Vec<Known>> {
+pub(super) fn matrix_product(call: &mut Call) -> Result<Known> {
     let (a, b) = (call.input(0)?, call.input(1)?);
-    Ok(vec![product(call, &a, &b)?])
+    product(call, &a, &b)
 }
 
 pub(super) fn product(call: &mut Call, a: &Known, b: &Known) -> Result<Known> {

@@ -47,10 +47,7 @@ pub(super) fn batch_norm(call: &mut Call) -> Result<Vec<Known>> {
 /// Batch norm by the statistics of all images at once, which no batch of a network may have.
 fn norm_of_batch(call: &mut Call, x: &Known, epsilon: f64, momentum: f64) -> Result<Vec<Known>> {
     let axes: Vec<usize> = (0..x.rank()).filter(|axis| *axis != 1).collect();
-    let mean = call.reduce(Reduction::Mean, axes.clone(), x)?;
-    let centred = call.binary(Binary::Sub, x, &mean)?;
-    let squares = call.binary(Binary::Mul, &centred, &centred)?;
-    let variance = call.reduce(Reduction::Mean, axes, &squares)?;
+    let [centred, mean, variance] = moments(call, x, axes)?;
     let along = mean.shape.clone();
     let mut vectors = Vec::with_capacity(4);
     for at in 1..5 {
@@ -73,13 +70,18 @@ fn norm_of_batch(call: &mut Call, x: &Known, epsilon: f64, momentum: f64) -> Res
     Ok(outputs)
 }
 
-/// `x` less its mean over its deviation along the last axis; beside it the mean and one over the deviation.
-fn standard(call: &mut Call, x: &Known, epsilon: f64) -> Result<[Known; 3]> {
-    let axes = vec![x.rank() - 1];
+/// `x` less its mean along axes; beside it the mean and the variance.
+fn moments(call: &mut Call, x: &Known, axes: Vec<usize>) -> Result<[Known; 3]> {
     let mean = call.reduce(Reduction::Mean, axes.clone(), x)?;
     let centred = call.binary(Binary::Sub, x, &mean)?;
     let squares = call.binary(Binary::Mul, &centred, &centred)?;
     let variance = call.reduce(Reduction::Mean, axes, &squares)?;
+    Ok([centred, mean, variance])
+}
+
+/// `x` less its mean over its deviation along the last axis; beside it the mean and one over the deviation.
+fn standard(call: &mut Call, x: &Known, epsilon: f64) -> Result<[Known; 3]> {
+    let [centred, mean, variance] = moments(call, x, vec![x.rank() - 1])?;
     let variance = call.unary(Unary::Offset(epsilon), &variance)?;
     let deviation = call.unary(Unary::Sqrt, &variance)?;
     let inverse = call.unary(Unary::Reciprocal, &deviation)?;
@@ -139,7 +141,7 @@ pub(super) fn layer_norm(call: &mut Call) -> Result<Vec<Known>> {
 }
 
 /// `x` over the root of its mean square, times a scale.
-pub(super) fn rms_norm(call: &mut Call) -> Result<Vec<Known>> {
+pub(super) fn rms_norm(call: &mut Call) -> Result<Known> {
     let (x, scale) = (call.input(0)?, call.input(1)?);
     let axis = call.attributes.integer_or("axis", -1);
     let axis = call.axis(axis, x.rank())?;
@@ -152,18 +154,18 @@ pub(super) fn rms_norm(call: &mut Call) -> Result<Vec<Known>> {
     let root = call.unary(Unary::Sqrt, &mean)?;
     let y = call.binary(Binary::Div, &flat, &root)?;
     let y = call.reshape(&y, x.shape.clone())?;
-    Ok(vec![call.binary(Binary::Mul, &y, &scale)?])
+    call.binary(Binary::Mul, &y, &scale)
 }
 
 /// Each channel of each image for itself.
-pub(super) fn instance_norm(call: &mut Call) -> Result<Vec<Known>> {
+pub(super) fn instance_norm(call: &mut Call) -> Result<Known> {
     let x = call.input(0)?;
     let groups = *x.shape.get(1).unwrap_or(&1);
     grouped(call, &x, groups, false)
 }
 
 /// Groups of channels of each image.
-pub(super) fn group_norm(call: &mut Call) -> Result<Vec<Known>> {
+pub(super) fn group_norm(call: &mut Call) -> Result<Known> {
     let x = call.input(0)?;
     let groups = call.attributes.integer_or("num_groups", 1);
     call.attributes.ignore(&["stash_type"]);
@@ -174,7 +176,7 @@ pub(super) fn group_norm(call: &mut Call) -> Result<Vec<Known>> {
     grouped(call, &x, groups, by_group)
 }
 
-fn grouped(call: &mut Call, x: &Known, groups: usize, by_group: bool) -> Result<Vec<Known>> {
+fn grouped(call: &mut Call, x: &Known, groups: usize, by_group: bool) -> Result<Known> {
     let epsilon = call.attributes.float_or("epsilon", 1e-5);
     let (scale, shift) = (call.input(1)?, call.input(2)?);
     let [batch, channels, rest @ ..] = &x.shape[..] else {
@@ -199,11 +201,11 @@ fn grouped(call: &mut Call, x: &Known, groups: usize, by_group: bool) -> Result<
     let shift = call.reshape(&shift, more)?;
     let y = call.binary(Binary::Mul, &y, &scale)?;
     let y = call.add(&y, &shift)?;
-    Ok(vec![call.reshape(&y, x.shape.clone())?])
+    call.reshape(&y, x.shape.clone())
 }
 
 /// `x` over its norm along an axis; 0 where that is 0.
-pub(super) fn lp_norm(call: &mut Call) -> Result<Vec<Known>> {
+pub(super) fn lp_norm(call: &mut Call) -> Result<Known> {
     let x = call.input(0)?;
     let axis = call.attributes.integer_or("axis", -1);
     let axis = call.axis(axis, x.rank())?;
@@ -219,8 +221,5 @@ pub(super) fn lp_norm(call: &mut Call) -> Result<Vec<Known>> {
     let divisor = call.add(&norm, &zero)?;
     let y = call.binary(Binary::Div, &x, &divisor)?;
     let nothing = call.scalar(0.0)?;
-    Ok(vec![call.apply(
-        Op::General(General::Where),
-        &[&zero, &nothing, &y],
-    )?])
+    call.apply(Op::General(General::Where), &[&zero, &nothing, &y])
 }

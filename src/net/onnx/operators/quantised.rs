@@ -146,10 +146,7 @@ fn codes(call: &mut Call, x: &Known, scale: &Scale, element: Element) -> Result<
         None => rounded,
     };
     let clipped = call.unary(Unary::Clip(low, high), &shifted)?.with(element);
-    Ok(match x.constant() {
-        Some(own) => clipped.described(&own.name, None, None),
-        None => clipped,
-    })
+    Ok(clipped.named_as(x))
 }
 
 /// `x / step`, with the zero point where it is rounded too, to a whole number.
@@ -184,21 +181,21 @@ fn rounded_quotient(
     call.unary(unary, &quotient)
 }
 
-pub(super) fn dequantize(call: &mut Call) -> Result<Vec<Known>> {
+pub(super) fn dequantize(call: &mut Call) -> Result<Known> {
     let x = call.input(0)?;
     let axis = call.attributes.integer_or("axis", 1);
     call.attributes.ignore(&["output_dtype"]);
     let scale = blocked_scale(call, &x, axis)?;
-    Ok(vec![values(call, &x, &scale)?])
+    values(call, &x, &scale)
 }
 
-pub(super) fn quantize(call: &mut Call) -> Result<Vec<Known>> {
+pub(super) fn quantize(call: &mut Call) -> Result<Known> {
     let x = call.input(0)?;
     let axis = call.attributes.integer_or("axis", 1);
     call.attributes.ignore(&["saturate", "precision"]);
     let scale = blocked_scale(call, &x, axis)?;
     let element = result_element(call, 2)?;
-    Ok(vec![codes(call, &x, &scale, element)?])
+    codes(call, &x, &scale, element)
 }
 
 /// Steps and zero points of an operator of ONNX: one, one for each place along an axis, or one for each block of it.
@@ -253,10 +250,7 @@ fn result_element(call: &Call, zero: usize) -> Result<Element> {
     }
     let number = call.attributes.integer_or("output_dtype", 0);
     match i32::try_from(number).ok().filter(|number| *number > 0) {
-        None => Ok(Element::Integer {
-            bits: 8,
-            signed: false,
-        }),
+        None => Ok(Element::UINT8),
         Some(number) => {
             let known = Element::of(number).map(|(element, _)| element);
             known.ok_or_else(|| call.wrong("codes of whole numbers", format!("type {number}")))
@@ -265,7 +259,7 @@ fn result_element(call: &Call, zero: usize) -> Result<Element> {
 }
 
 /// Brevitas' and QONNX's: values to their nearest code and back.
-pub(super) fn quant(call: &mut Call) -> Result<Vec<Known>> {
+pub(super) fn quant(call: &mut Call) -> Result<Known> {
     let x = call.input(0)?;
     let bits = call
         .number(3)?
@@ -289,11 +283,7 @@ pub(super) fn quant(call: &mut Call) -> Result<Vec<Known>> {
     let codes = call
         .unary(Unary::Clip(bounds.0, bounds.1), &codes)?
         .with(element);
-    let codes = match x.constant() {
-        Some(own) => codes.described(&own.name, None, None),
-        None => codes,
-    };
-    Ok(vec![values(call, &codes, &scale)?])
+    values(call, &codes.named_as(&x), &scale)
 }
 
 /// A value whose scale and zero point stand in the inputs behind it.
@@ -324,22 +314,22 @@ fn bias(call: &mut Call, at: usize, scales: [usize; 2]) -> Result<Option<Known>>
     Ok(Some(y.with(Element::Float).described(&name, None, None)))
 }
 
-pub(super) fn convolution(call: &mut Call) -> Result<Vec<Known>> {
+pub(super) fn convolution(call: &mut Call) -> Result<Known> {
     let x = dequantized(call, 0, 1)?;
     let w = dequantized(call, 3, 0)?;
     let bias = bias(call, 8, [1, 4])?;
     let y = layers::convolved(call, &x, &w, bias)?;
-    Ok(vec![quantized(call, &y, 6)?])
+    quantized(call, &y, 6)
 }
 
-pub(super) fn product(call: &mut Call) -> Result<Vec<Known>> {
+pub(super) fn product(call: &mut Call) -> Result<Known> {
     let a = dequantized(call, 0, -2)?;
     let b = dequantized(call, 3, -1)?;
     let y = layers::product(call, &a, &b)?;
-    Ok(vec![quantized(call, &y, 6)?])
+    quantized(call, &y, 6)
 }
 
-pub(super) fn gemm(call: &mut Call) -> Result<Vec<Known>> {
+pub(super) fn gemm(call: &mut Call) -> Result<Known> {
     let (turn_a, turn_b) = (
         call.attributes.flag("transA"),
         call.attributes.flag("transB"),
@@ -350,35 +340,34 @@ pub(super) fn gemm(call: &mut Call) -> Result<Vec<Known>> {
     let bias = bias(call, 6, [1, 4])?;
     let a = if turn_a { call.swapped(&a, 0, 1)? } else { a };
     let y = layers::gemm_of(call, &a, &b, turn_b, alpha, bias)?;
-    Ok(vec![if call.optional(7).is_some() {
-        quantized(call, &y, 7)?
-    } else {
-        y
-    }])
+    match call.optional(7) {
+        Some(_) => quantized(call, &y, 7),
+        None => Ok(y),
+    }
 }
 
-pub(super) fn two(call: &mut Call) -> Result<Vec<Known>> {
+pub(super) fn two(call: &mut Call) -> Result<Known> {
     let (a, b) = (dequantized(call, 0, -1)?, dequantized(call, 3, -1)?);
     let y = if call.node.op_type == "QLinearMul" {
         call.binary(Binary::Mul, &a, &b)?
     } else {
         call.add(&a, &b)?
     };
-    Ok(vec![quantized(call, &y, 6)?])
+    quantized(call, &y, 6)
 }
 
-pub(super) fn global_mean(call: &mut Call) -> Result<Vec<Known>> {
+pub(super) fn global_mean(call: &mut Call) -> Result<Known> {
     channels_first(call)?;
     let x = dequantized(call, 0, 1)?;
     let y = windows::global_mean(call, &x)?;
-    Ok(vec![quantized(call, &y, 3)?])
+    quantized(call, &y, 3)
 }
 
-pub(super) fn pool(call: &mut Call) -> Result<Vec<Known>> {
+pub(super) fn pool(call: &mut Call) -> Result<Known> {
     channels_first(call)?;
     let x = dequantized(call, 0, 1)?;
     let y = windows::pooled(call, &x)?;
-    Ok(vec![quantized(call, &y, 3)?])
+    quantized(call, &y, 3)
 }
 
 fn channels_first(call: &Call) -> Result<()> {
@@ -388,17 +377,17 @@ fn channels_first(call: &Call) -> Result<()> {
     Ok(())
 }
 
-pub(super) fn sigmoid(call: &mut Call) -> Result<Vec<Known>> {
+pub(super) fn sigmoid(call: &mut Call) -> Result<Known> {
     let x = dequantized(call, 0, -1)?;
     let y = call.unary(Unary::Sigmoid, &x)?;
-    Ok(vec![quantized(call, &y, 3)?])
+    quantized(call, &y, 3)
 }
 
-pub(super) fn leaky_relu(call: &mut Call) -> Result<Vec<Known>> {
+pub(super) fn leaky_relu(call: &mut Call) -> Result<Known> {
     let alpha = call.attributes.float_or("alpha", 0.01);
     let x = dequantized(call, 0, -1)?;
     let y = call.unary(Unary::LeakyRelu(alpha), &x)?;
-    Ok(vec![quantized(call, &y, 3)?])
+    quantized(call, &y, 3)
 }
 
 /// An input less its zero point.
@@ -430,24 +419,18 @@ fn less_zero(call: &mut Call, at: usize, zero: usize, axis: usize) -> Result<Kno
     )
 }
 
-pub(super) fn convolution_of_integers(call: &mut Call) -> Result<Vec<Known>> {
+pub(super) fn convolution_of_integers(call: &mut Call) -> Result<Known> {
     let x = less_zero(call, 0, 2, 1)?;
     let w = less_zero(call, 1, 3, 0)?;
     let y = layers::convolved(call, &x, &w, None)?;
-    Ok(vec![y.with(Element::Integer {
-        bits: 32,
-        signed: true,
-    })])
+    Ok(y.with(Element::INT32))
 }
 
-pub(super) fn product_of_integers(call: &mut Call) -> Result<Vec<Known>> {
+pub(super) fn product_of_integers(call: &mut Call) -> Result<Known> {
     let rows = call.input(0)?.rank().saturating_sub(2);
     let columns = call.input(1)?.rank().saturating_sub(1);
     let a = less_zero(call, 0, 2, rows)?;
     let b = less_zero(call, 1, 3, columns)?;
     let y = layers::product(call, &a, &b)?;
-    Ok(vec![y.with(Element::Integer {
-        bits: 32,
-        signed: true,
-    })])
+    Ok(y.with(Element::INT32))
 }

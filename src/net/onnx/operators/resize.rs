@@ -43,7 +43,7 @@ struct Axis {
     exclude_outside: bool,
 }
 
-pub(super) fn resize(call: &mut Call) -> Result<Vec<Known>> {
+pub(super) fn resize(call: &mut Call) -> Result<Known> {
     let x = call.input(0)?;
     call.attributes.ignore(&[
         "nearest_mode",
@@ -56,10 +56,7 @@ pub(super) fn resize(call: &mut Call) -> Result<Vec<Known>> {
     let rank = x.rank();
     let axes = match call.attributes.integers("axes") {
         None => (0..rank).collect(),
-        Some(axes) => {
-            let axes = axes.iter().map(|axis| call.axis(*axis, rank));
-            axes.collect::<Result<Vec<usize>>>()?
-        }
+        Some(axes) => call.axes(axes, rank)?,
     };
     let (scales, sizes) = if old_form {
         let of_attribute = call.attributes.floats("scales");
@@ -154,7 +151,7 @@ pub(super) fn resize(call: &mut Call) -> Result<Vec<Known>> {
         };
         y = resized(call, &y, *axis, &along, beyond)?;
     }
-    Ok(vec![y])
+    Ok(y)
 }
 
 fn nearest(call: &Call, old_form: bool) -> Result<Nearest> {

@@ -7,51 +7,47 @@ use crate::net::general::General;
 use crate::net::graph::Op;
 use candle_core::{DType, Device, Tensor};
 
-pub(super) fn identity(call: &mut Call) -> Result<Vec<Known>> {
+pub(super) fn identity(call: &mut Call) -> Result<Known> {
     call.attributes.ignore(&["ratio", "seed"]);
-    Ok(vec![call.input(0)?])
+    call.input(0)
 }
 
-pub(super) fn constant(call: &mut Call) -> Result<Vec<Known>> {
+pub(super) fn constant(call: &mut Call) -> Result<Known> {
     let name = call.node.output.first().cloned().unwrap_or_default();
     if let Some(tensor) = call.attributes.tensor("value") {
         let (values, element) = call.state.tensors.read(tensor)?;
         call.state.room += 4 * values.elem_count();
-        return Ok(vec![call.state.constant(name, values, element)]);
+        return Ok(call.state.constant(name, values, element));
     }
-    let whole = Element::Integer {
-        bits: 64,
-        signed: true,
-    };
     let device = &Device::Cpu;
     let (values, element) = if let Some(value) = call.attributes.integer("value_int") {
-        (Tensor::new(value as f64, device)?, whole)
+        (Tensor::new(value as f64, device)?, Element::INT64)
     } else if let Some(values) = call.attributes.integers("value_ints") {
         let values: Vec<f64> = values.iter().map(|v| *v as f64).collect();
-        (Tensor::new(values, device)?, whole)
+        (Tensor::new(values, device)?, Element::INT64)
     } else if let Some(values) = call.attributes.floats("value_floats") {
         let values: Vec<f64> = values.iter().map(|v| f64::from(*v)).collect();
         (Tensor::new(values, device)?, Element::Float)
-    } else if call
-        .node
-        .attribute
-        .iter()
-        .any(|own| own.name == "value_float")
-    {
-        (
-            Tensor::new(call.attributes.float_or("value_float", 0.0), device)?,
-            Element::Float,
-        )
+    } else if let Some(value) = call.attributes.float("value_float") {
+        (Tensor::new(value, device)?, Element::Float)
     } else {
         return Err(call.wrong("a value of numbers", "another"));
     };
-    Ok(vec![call.state.constant(name, values, element)])
+    Ok(call.state.constant(name, values, element))
 }
 
 /// Dimensions as a constant says them.
 fn dimensions(call: &Call, at: usize) -> Result<Vec<i64>> {
     call.integers(at)?
         .ok_or_else(|| call.wrong(format!("dimensions as input {at}"), "none"))
+}
+
+/// Dimensions as an attribute says them, in older versions of an operator, else a constant.
+fn dimensions_of(call: &Call, name: &'static str, at: usize) -> Result<Vec<i64>> {
+    match call.attributes.integers(name) {
+        Some(given) => Ok(given.to_vec()),
+        None => dimensions(call, at),
+    }
 }
 
 /// Dimensions of a result that must not be too large.
@@ -68,7 +64,7 @@ fn batch_of(call: &Call, dims: &[usize], own: &[usize]) -> Option<usize> {
     (0..dims.len()).find(|axis| dims[*axis] == batch && free(*axis))
 }
 
-pub(super) fn constant_of_shape(call: &mut Call) -> Result<Vec<Known>> {
+pub(super) fn constant_of_shape(call: &mut Call) -> Result<Known> {
     let dims = dimensions(call, 0)?;
     let dims = checked(call, &dims)?;
     let (value, element) = match call.attributes.tensor("value") {
@@ -90,14 +86,14 @@ pub(super) fn constant_of_shape(call: &mut Call) -> Result<Vec<Known>> {
     call.take_room(own.iter().product())?;
     let values = (Tensor::zeros(own, DType::F64, &Device::Cpu)? + value)?;
     let made = call.made(values, element)?;
-    Ok(vec![Known {
+    Ok(Known {
         shape: dims,
         batch,
         ..made
-    }])
+    })
 }
 
-pub(super) fn range(call: &mut Call) -> Result<Vec<Known>> {
+pub(super) fn range(call: &mut Call) -> Result<Known> {
     let (start, end, step) = (call.number(0)?, call.number(1)?, call.number(2)?);
     let (Some(start), Some(end), Some(step)) = (start, end, step) else {
         return Err(call.wrong("three numbers", "fewer"));
@@ -112,10 +108,10 @@ pub(super) fn range(call: &mut Call) -> Result<Vec<Known>> {
         .map(|at| start + at as f64 * step)
         .collect();
     let length = values.len();
-    Ok(vec![call.vector(values, &[length])?.with(element)])
+    Ok(call.vector(values, &[length])?.with(element))
 }
 
-pub(super) fn shape(call: &mut Call) -> Result<Vec<Known>> {
+pub(super) fn shape(call: &mut Call) -> Result<Known> {
     let x = call.input(0)?;
     let rank = x.rank() as i64;
     let place = |at: i64| (if at < 0 { at + rank } else { at }).clamp(0, rank) as usize;
@@ -124,20 +120,13 @@ pub(super) fn shape(call: &mut Call) -> Result<Vec<Known>> {
     let dims = x.shape.get(start..end).unwrap_or_default();
     let dims: Vec<f64> = dims.iter().map(|dim| *dim as f64).collect();
     let length = dims.len();
-    let whole = Element::Integer {
-        bits: 64,
-        signed: true,
-    };
-    Ok(vec![call.vector(dims, &[length])?.with(whole)])
+    Ok(call.vector(dims, &[length])?.with(Element::INT64))
 }
 
-pub(super) fn reshape(call: &mut Call) -> Result<Vec<Known>> {
+pub(super) fn reshape(call: &mut Call) -> Result<Known> {
     let x = call.input(0)?;
     let keeps_zero = call.attributes.flag("allowzero");
-    let given = match call.attributes.integers("shape") {
-        Some(shape) => shape.to_vec(),
-        None => dimensions(call, 1)?,
-    };
+    let given = dimensions_of(call, "shape", 1)?;
     let mut dims = Vec::with_capacity(given.len());
     for (axis, dim) in given.iter().enumerate() {
         dims.push(match (*dim, x.shape.get(axis)) {
@@ -157,7 +146,7 @@ pub(super) fn reshape(call: &mut Call) -> Result<Vec<Known>> {
     let dims = checked(call, &dims)?;
     // an exporter that was shown fewer images wrote their number down
     let dims = freed(call, &x, dims);
-    Ok(vec![call.reshape(&x, dims)?])
+    call.reshape(&x, dims)
 }
 
 /// Dimensions in which the batch is as large as the value's.
@@ -176,7 +165,7 @@ fn freed(call: &Call, x: &Known, mut dims: Vec<usize>) -> Vec<usize> {
     dims
 }
 
-pub(super) fn flatten(call: &mut Call) -> Result<Vec<Known>> {
+pub(super) fn flatten(call: &mut Call) -> Result<Known> {
     let x = call.input(0)?;
     let axis = call.attributes.integer_or("axis", 1);
     let rank = x.rank() as i64;
@@ -186,10 +175,10 @@ pub(super) fn flatten(call: &mut Call) -> Result<Vec<Known>> {
     }
     let (before, behind) = x.shape.split_at(axis as usize);
     let dims = vec![before.iter().product(), behind.iter().product()];
-    Ok(vec![call.reshape(&x, dims)?])
+    call.reshape(&x, dims)
 }
 
-pub(super) fn transpose(call: &mut Call) -> Result<Vec<Known>> {
+pub(super) fn transpose(call: &mut Call) -> Result<Known> {
     let x = call.input(0)?;
     let order = match call.attributes.integers("perm") {
         Some(order) => order
@@ -198,23 +187,16 @@ pub(super) fn transpose(call: &mut Call) -> Result<Vec<Known>> {
             .collect(),
         None => (0..x.rank()).rev().collect(),
     };
-    Ok(vec![call.transpose(&x, order)?])
+    call.transpose(&x, order)
 }
 
 /// Axes as an attribute or a constant says them.
 fn axes(call: &Call, at: usize, rank: usize) -> Result<Option<Vec<usize>>> {
-    let given = match call.attributes.integers("axes") {
-        Some(axes) => Some(axes.to_vec()),
-        None => call.integers(at)?,
-    };
-    let Some(given) = given else {
-        return Ok(None);
-    };
-    let axes = given.iter().map(|axis| call.axis(*axis, rank));
-    axes.collect::<Result<Vec<usize>>>().map(Some)
+    let given = call.integers_of("axes", at)?;
+    given.map(|axes| call.axes(&axes, rank)).transpose()
 }
 
-pub(super) fn squeeze(call: &mut Call) -> Result<Vec<Known>> {
+pub(super) fn squeeze(call: &mut Call) -> Result<Known> {
     let x = call.input(0)?;
     let of_one = || {
         (0..x.rank())
@@ -228,15 +210,12 @@ pub(super) fn squeeze(call: &mut Call) -> Result<Vec<Known>> {
             format!("{axes:?} of {:?}", x.shape),
         ));
     }
-    Ok(vec![super::arithmetic::without(call, &x, &axes)?])
+    super::arithmetic::without(call, &x, &axes)
 }
 
-pub(super) fn unsqueeze(call: &mut Call) -> Result<Vec<Known>> {
+pub(super) fn unsqueeze(call: &mut Call) -> Result<Known> {
     let x = call.input(0)?;
-    let count = match call.attributes.integers("axes") {
-        Some(axes) => axes.len(),
-        None => call.integers(1)?.map_or(0, |axes| axes.len()),
-    };
+    let count = call.integers_of("axes", 1)?.map_or(0, |axes| axes.len());
     if count > 8 {
         return Err(call.wrong("at most 8 dimensions", count.to_string()));
     }
@@ -249,14 +228,14 @@ pub(super) fn unsqueeze(call: &mut Call) -> Result<Vec<Known>> {
         }
         dims.insert(axis, 1);
     }
-    Ok(vec![call.reshape(&x, dims)?])
+    call.reshape(&x, dims)
 }
 
-pub(super) fn expand(call: &mut Call) -> Result<Vec<Known>> {
+pub(super) fn expand(call: &mut Call) -> Result<Known> {
     let x = call.input(0)?;
     let dims = dimensions(call, 1)?;
     let dims = checked(call, &dims)?;
-    Ok(vec![expanded(call, &x, dims)?])
+    expanded(call, &x, dims)
 }
 
 fn expanded(call: &mut Call, x: &Known, dims: Vec<usize>) -> Result<Known> {
@@ -291,7 +270,7 @@ fn expanded(call: &mut Call, x: &Known, dims: Vec<usize>) -> Result<Known> {
     })
 }
 
-pub(super) fn tile(call: &mut Call) -> Result<Vec<Known>> {
+pub(super) fn tile(call: &mut Call) -> Result<Known> {
     let x = call.input(0)?;
     let repeats = dimensions(call, 1)?;
     let repeats = checked(call, &repeats)?;
@@ -312,7 +291,7 @@ pub(super) fn tile(call: &mut Call) -> Result<Vec<Known>> {
             y = select(call, &y, axis, places)?;
         }
     }
-    Ok(vec![y])
+    Ok(y)
 }
 
 /// Places along an axis; the batch stays whole.
@@ -339,15 +318,10 @@ fn select(call: &mut Call, x: &Known, axis: usize, places: Vec<u32>) -> Result<K
     call.apply(op, &[x])
 }
 
-pub(super) fn slice(call: &mut Call) -> Result<Vec<Known>> {
+pub(super) fn slice(call: &mut Call) -> Result<Known> {
     let mut x = call.input(0)?;
-    let (starts, ends) = match (
-        call.attributes.integers("starts"),
-        call.attributes.integers("ends"),
-    ) {
-        (Some(starts), Some(ends)) => (starts.to_vec(), ends.to_vec()),
-        _ => (dimensions(call, 1)?, dimensions(call, 2)?),
-    };
+    let starts = dimensions_of(call, "starts", 1)?;
+    let ends = dimensions_of(call, "ends", 2)?;
     let axes = axes(call, 3, x.rank())?.unwrap_or_else(|| (0..starts.len()).collect());
     let steps = call.integers(4)?.unwrap_or_else(|| vec![1; starts.len()]);
     if [ends.len(), axes.len(), steps.len()] != [starts.len(); 3] || starts.len() > x.rank() {
@@ -382,10 +356,10 @@ pub(super) fn slice(call: &mut Call) -> Result<Vec<Known>> {
         }
         x = select(call, &x, axis, places)?;
     }
-    Ok(vec![x])
+    Ok(x)
 }
 
-pub(super) fn gather(call: &mut Call) -> Result<Vec<Known>> {
+pub(super) fn gather(call: &mut Call) -> Result<Known> {
     let (x, indices) = (call.input(0)?, call.input(1)?);
     let axis = call.attributes.integer_or("axis", 0);
     let axis = call.axis(axis, x.rank())?;
@@ -400,14 +374,12 @@ pub(super) fn gather(call: &mut Call) -> Result<Vec<Known>> {
     }
     let chosen = select(call, &x, axis, places)?;
     let dims = [&x.shape[..axis], &indices.shape[..], &x.shape[axis + 1..]].concat();
-    Ok(vec![call.reshape(&chosen, dims)?])
+    call.reshape(&chosen, dims)
 }
 
-pub(super) fn concat(call: &mut Call) -> Result<Vec<Known>> {
-    let mut all = Vec::with_capacity(call.inputs.len());
-    for at in 0..call.inputs.len() {
-        all.push(call.input(at)?);
-    }
+pub(super) fn concat(call: &mut Call) -> Result<Known> {
+    let all = (0..call.inputs.len()).map(|at| call.input(at));
+    let all: Vec<Known> = all.collect::<Result<_>>()?;
     let Some(first) = all.first() else {
         return Err(call.wrong("inputs", "none"));
     };
@@ -425,10 +397,10 @@ pub(super) fn concat(call: &mut Call) -> Result<Vec<Known>> {
         return Err(call.wrong("the same dimensions beside the axis", format!("{shapes:?}")));
     }
     if all.len() == 1 {
-        return Ok(all);
+        return Ok(first.clone());
     }
     let inputs: Vec<&Known> = all.iter().collect();
-    Ok(vec![call.apply(Op::Concat { axis }, &inputs)?])
+    call.apply(Op::Concat { axis }, &inputs)
 }
 
 pub(super) fn split(call: &mut Call) -> Result<Vec<Known>> {
@@ -436,10 +408,7 @@ pub(super) fn split(call: &mut Call) -> Result<Vec<Known>> {
     let axis = call.attributes.integer_or("axis", 0);
     let axis = call.axis(axis, x.rank())?;
     let length = x.shape[axis];
-    let given = match call.attributes.integers("split") {
-        Some(lengths) => Some(lengths.to_vec()),
-        None => call.integers(1)?,
-    };
+    let given = call.integers_of("split", 1)?;
     let parts = call
         .attributes
         .integer_or("num_outputs", call.node.output.len() as i64);
@@ -456,15 +425,11 @@ pub(super) fn split(call: &mut Call) -> Result<Vec<Known>> {
                 .collect()
         }
     };
-    if lengths
-        .iter()
-        .try_fold(0usize, |sum, length| sum.checked_add(*length))
-        != Some(length)
-    {
-        return Err(call.wrong(
-            format!("lengths that sum to {length}"),
-            format!("{lengths:?}"),
-        ));
+    let mut all = lengths.iter();
+    let sum = all.try_fold(0usize, |sum, length| sum.checked_add(*length));
+    if sum != Some(length) {
+        let expected = format!("lengths that sum to {length}");
+        return Err(call.wrong(expected, format!("{lengths:?}")));
     }
     let mut start = 0u32;
     let mut outputs = Vec::with_capacity(lengths.len());
@@ -476,36 +441,24 @@ pub(super) fn split(call: &mut Call) -> Result<Vec<Known>> {
     Ok(outputs)
 }
 
-pub(super) fn pad(call: &mut Call) -> Result<Vec<Known>> {
+pub(super) fn pad(call: &mut Call) -> Result<Known> {
     let mut x = call.input(0)?;
     let mode = call.attributes.text_or("mode", "constant");
-    let given = match call.attributes.integers("pads") {
-        Some(pads) => pads.to_vec(),
-        None => dimensions(call, 1)?,
-    };
+    let given = dimensions_of(call, "pads", 1)?;
     let value = call.attributes.float_or("value", 0.0);
     let value = call.number(2)?.unwrap_or(value);
     let axes = match call.integers(3)? {
         None => (0..x.rank()).collect(),
-        Some(axes) => {
-            let axes = axes.iter().map(|axis| call.axis(*axis, x.rank()));
-            axes.collect::<Result<Vec<usize>>>()?
-        }
+        Some(axes) => call.axes(&axes, x.rank())?,
     };
     if given.len() != 2 * axes.len() {
         return Err(call.wrong(format!("{} pads", 2 * axes.len()), given.len().to_string()));
     }
     for (at, axis) in axes.iter().enumerate() {
-        x = padded(
-            call,
-            &x,
-            *axis,
-            [given[at], given[axes.len() + at]],
-            &mode,
-            value,
-        )?;
+        let pads = [given[at], given[axes.len() + at]];
+        x = padded(call, &x, *axis, pads, &mode, value)?;
     }
-    Ok(vec![x])
+    Ok(x)
 }
 
 /// One axis with values before and behind, or without some.
@@ -529,15 +482,13 @@ fn padded(
         let kept = (-before).max(0) as u32..(length + after.min(0)).max(0) as u32;
         let x = select(call, x, axis, kept.collect())?;
         let (before, after) = (before.max(0) as usize, after.max(0) as usize);
-        return call.apply(
-            Op::General(General::Pad {
-                axis,
-                before,
-                after,
-                value,
-            }),
-            &[&x],
-        );
+        let pad = General::Pad {
+            axis,
+            before,
+            after,
+            value,
+        };
+        return call.apply(Op::General(pad), &[&x]);
     }
     let mut shape = x.shape.clone();
     shape[axis] = (length + before + after).max(0) as usize;
@@ -573,7 +524,7 @@ fn blocks(call: &Call, x: &Known) -> Result<([usize; 4], usize)> {
     }
 }
 
-pub(super) fn depth_to_space(call: &mut Call) -> Result<Vec<Known>> {
+pub(super) fn depth_to_space(call: &mut Call) -> Result<Known> {
     let x = call.input(0)?;
     let ([batch, channels, height, width], side) = blocks(call, &x)?;
     let rest = channels / (side * side);
@@ -591,7 +542,7 @@ pub(super) fn depth_to_space(call: &mut Call) -> Result<Vec<Known>> {
     rearranged(call, &x, dims, order, result)
 }
 
-pub(super) fn space_to_depth(call: &mut Call) -> Result<Vec<Known>> {
+pub(super) fn space_to_depth(call: &mut Call) -> Result<Known> {
     let x = call.input(0)?;
     let ([batch, channels, height, width], side) = blocks(call, &x)?;
     let (rows, columns) = (height / side, width / side);
@@ -611,8 +562,8 @@ fn rearranged(
     apart: Vec<usize>,
     order: Vec<usize>,
     joined: Vec<usize>,
-) -> Result<Vec<Known>> {
+) -> Result<Known> {
     let y = call.reshape(x, apart)?;
     let y = call.transpose(&y, order)?;
-    Ok(vec![call.reshape(&y, joined)?])
+    call.reshape(&y, joined)
 }

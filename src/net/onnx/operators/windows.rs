@@ -132,13 +132,7 @@ pub(super) fn pool(call: &mut Call) -> Result<Vec<Known>> {
         // column by column
         place = column_first(call, &place, rows, columns)?;
     }
-    Ok(vec![
-        y,
-        place.with(Element::Integer {
-            bits: 64,
-            signed: true,
-        }),
-    ])
+    Ok(vec![y, place.with(Element::INT64)])
 }
 
 /// Numbers of pixels that are counted column by column, from those counted row by row.
@@ -206,15 +200,13 @@ pub(super) fn pooled(call: &mut Call, x: &Known) -> Result<Known> {
 }
 
 /// One number for each channel.
-pub(super) fn global_pool(call: &mut Call) -> Result<Vec<Known>> {
+pub(super) fn global_pool(call: &mut Call) -> Result<Known> {
     let x = call.input(0)?;
-    let result = if call.node.op_type == "GlobalMaxPool" {
-        let axes = (2..x.rank()).collect();
-        call.reduce(Reduction::Max, axes, &x)?
+    if call.node.op_type == "GlobalMaxPool" {
+        call.reduce(Reduction::Max, (2..x.rank()).collect(), &x)
     } else {
-        global_mean(call, &x)?
-    };
-    Ok(vec![result])
+        global_mean(call, &x)
+    }
 }
 
 pub(super) fn global_mean(call: &mut Call, x: &Known) -> Result<Known> {
