@@ -61,16 +61,10 @@ impl Record for ParetoRow {
         c.column("baseline", &mut self.baseline)?;
         c.number("loss", FRACTION, &mut self.loss)?;
         c.number("target", FRACTION, &mut self.target)?;
-        c.number(
-            "saving_to_baseline",
-            UP_TO_ONE,
-            &mut self.saving_to_baseline,
-        )?;
-        c.number(
-            "saving_to_reference",
-            UP_TO_ONE,
-            &mut self.saving_to_reference,
-        )
+        let saving = &mut self.saving_to_baseline;
+        c.number("saving_to_baseline", UP_TO_ONE, saving)?;
+        let saving = &mut self.saving_to_reference;
+        c.number("saving_to_reference", UP_TO_ONE, saving)
     }
 }
 

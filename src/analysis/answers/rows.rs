@@ -193,20 +193,14 @@ impl Record for Answer {
         self.energy_ends
             .columns(c, ["energy_low", "energy_high"], FROM_ZERO)?;
         // what follows from the point and the ends
-        c.number(
-            "saving_to_reference",
-            UP_TO_ONE,
-            &mut self.saving_to_reference(),
-        )?;
+        let mut saving = self.saving_to_reference();
+        c.number("saving_to_reference", UP_TO_ONE, &mut saving)?;
         let names = ["saving_to_reference_low", "saving_to_reference_high"];
         self.saving_to_reference_ends()
             .columns(c, names, UP_TO_ONE)?;
         c.column("baseline", &mut self.baseline)?;
-        c.number(
-            "saving_to_baseline",
-            UP_TO_ONE,
-            &mut self.saving_to_baseline,
-        )?;
+        let saving = &mut self.saving_to_baseline;
+        c.number("saving_to_baseline", UP_TO_ONE, saving)?;
         let names = ["saving_to_baseline_low", "saving_to_baseline_high"];
         self.saving_to_baseline_ends.columns(c, names, UP_TO_ONE)?;
         c.column("guard_voltage", &mut self.guard_voltage)?;
@@ -237,11 +231,8 @@ impl Record for Answer {
 fn yield_columns<C: Columns>(c: &mut Part<'_, C>, point: &mut Summary) -> Result<()> {
     let quantiles = point.quantiles;
     let mut interval = quantiles.map(|quantiles| quantiles.yield_interval);
-    c.number(
-        "yield",
-        FRACTION,
-        &mut quantiles.map(|quantiles| quantiles.yield_share),
-    )?;
+    let mut share = quantiles.map(|quantiles| quantiles.yield_share);
+    c.number("yield", FRACTION, &mut share)?;
     row::interval(c, row::YIELD_ENDS, FRACTION, &mut interval)
 }
 

@@ -3,14 +3,14 @@
 use super::super::summary::{summarize, FloorSpec};
 use super::super::tests::{design, trials};
 use super::*;
-use crate::sweep::{Design, StoppedBy, Trial};
+use crate::sweep::{Design, StoppedBy, TrialRow};
 use crate::units::BerSource;
 
 /// Summaries and trials of design points with the given correct answers of 1000 on each chip; clean accuracy 0.95,
 /// floor 0.9.
-fn swept(points: &[(Design, Vec<u64>)], test_images: u64) -> (Vec<Summary>, Vec<Trial>) {
+fn swept(points: &[(Design, Vec<u64>)], test_images: u64) -> (Vec<Summary>, Vec<TrialRow>) {
     let designs: Vec<Design> = points.iter().map(|(design, _)| design.clone()).collect();
-    let trials: Vec<Trial> = points
+    let trials: Vec<TrialRow> = points
         .iter()
         .flat_map(|(design, correct)| trials(design, 1000, correct))
         .collect();
