@@ -22,8 +22,8 @@ mod summary;
 pub(crate) mod tests;
 
 pub use answers::{
-    answers, read_answers, Answer, Ends, Question, Questions, Reach, SeriesPoints, Shown,
-    VoltageSeries, YIELD_TARGETS,
+    answers, Answer, Ends, Question, Questions, Reach, SeriesPoints, Shown, VoltageSeries,
+    YIELD_TARGETS,
 };
 pub use averaged::{average_trainings, undominated, Averaged};
 pub use cheapest::{protections, ProtectedLoss};
@@ -31,11 +31,11 @@ pub use differences::{method_differences, MethodDifference, Verdict};
 pub use fault_count::{cells_key, fault_counts, FaultCount};
 pub use methods::{method_means, MethodMean};
 pub use objectives::{objectives, Objectives};
-pub use pareto::{frontier_probabilities, groups_of, pareto, BASELINE, RESAMPLES, SAVING_LOSSES};
-pub use pareto_file::{read_pareto, ParetoRow};
+pub use pareto::{groups_of, pareto, BASELINE, RESAMPLES, SAVING_LOSSES};
+pub use pareto_file::ParetoRow;
 pub use row::{
-    accessed, counts_activations, energy_scope, metric, Frontier, FrontierPoint, Group, Outcome,
-    Pareto, Quantiles, Saving, Summary,
+    accessed, counts_activations, energy_scope, metric, Frontier, FrontierPoint, Group, Pareto,
+    Quantiles, Saving, Summary,
 };
 pub use run::{comparison_warnings, merge, read_run, run_name, Merged, Run};
 pub use settings::Setting;
@@ -43,6 +43,7 @@ pub use summary::{summarize, FloorSpec};
 
 use crate::error::Result;
 use crate::seed::Seed;
+use crate::sweep::TrialRow;
 
 /// What follows from the design points and trials of a run, or of several.
 #[derive(Clone, Debug, PartialEq)]
@@ -62,12 +63,7 @@ impl Analysis {
     ///
     /// # Errors
     /// Trials that do not go with the summaries.
-    pub fn of<T: Outcome>(
-        summaries: &[Summary],
-        trials: &[T],
-        chance: f64,
-        seed: Seed,
-    ) -> Result<Self> {
+    pub fn of(summaries: &[Summary], trials: &[TrialRow], chance: f64, seed: Seed) -> Result<Self> {
         Ok(Self {
             pareto: pareto(summaries, trials, chance, seed)?,
             answers: answers(summaries, trials, &Questions::default(), seed)?,

@@ -46,7 +46,7 @@ use plan::Plan;
 use run::Worker;
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use weights::{Fresh, Weights};
 
 /// Images whose losses are added before they join the sum: fixed, so that sums do not depend on threads.
@@ -73,21 +73,19 @@ impl<T: Clone> Lent<T> {
         }
     }
 
-    fn take(&self) -> T {
+    fn idle(&self) -> MutexGuard<'_, Vec<T>> {
         // a panicked thread left its own out of the list: the list itself is whole
-        let taken = self
-            .idle
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .pop();
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take(&self) -> T {
+        // the list is free again while a new one is made
+        let taken = self.idle().pop();
         taken.unwrap_or_else(|| self.make.clone())
     }
 
     fn put(&self, lent: T) {
-        self.idle
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(lent);
+        self.idle().push(lent);
     }
 
     /// Lends one that nobody uses; what is changed in it must be put back.
@@ -144,17 +142,24 @@ impl Engine {
         }))
     }
 
-    /// Lends weights with some changed: (layer, row-major index, weight).
+    /// Lends weights with some changed: (layer, row-major index, weight), beside what becomes of activations.
     fn with_changed<R>(
         &self,
         changed: &[Weight],
+        activations: Option<&FaultsOfActivations>,
         work: impl FnOnce(Fresh) -> Result<R>,
     ) -> Result<R> {
         // places are found again to take the changes out: no list of them is allocated for each trial
         let packed = || changed.iter().flat_map(|weight| self.packed_weight(weight));
         self.weights.with(|weights| {
             weights.change(&self.plan, packed());
-            let result = weights.refresh(&self.plan).and_then(work);
+            let fresh = weights.refresh(&self.plan);
+            let result = fresh.and_then(|weights| {
+                work(Fresh {
+                    activations,
+                    ..weights
+                })
+            });
             self.clean_again(weights, packed());
             result
         })
@@ -276,7 +281,7 @@ impl Evaluator {
             return Plain::new(self)?.logits(faults, images);
         };
         let mut all = Vec::new();
-        engine.with_changed(&self.faulty_weights(faults)?, |weights| {
+        engine.with_changed(&self.faulty_weights(faults)?, None, |weights| {
             engine.workers.with(|worker| {
                 let mut run = |part| {
                     worker.run(&engine.plan, weights, part, &NEVER, |_, logits| {
@@ -305,19 +310,6 @@ impl Evaluator {
     /// failure.
     pub fn faulty(&self, faults: &[(usize, Word)], images: &Images) -> Result<Score> {
         self.score(Reads::of_words(faults), images)
-    }
-
-    /// Score where each access of [`ACCESS_IMAGES`] images reads other words: `faults(access)` gives those of access
-    /// 0, 1, ... as [`Self::faulty`] takes them. Free threads take accesses.
-    ///
-    /// # Errors
-    /// As [`Self::faulty`], or what `faults` returns.
-    pub fn faulty_by_access(&self, images: &Images, faults: &FaultsOfAccess) -> Result<Score> {
-        let reads = Reads {
-            weights: WeightReads::ByAccess(faults),
-            activations: None,
-        };
-        self.score(reads, images)
     }
 
     /// Index into [`Self::words`] of each layer's first word, in memory order; float layers, which store none, share
@@ -366,11 +358,9 @@ impl Evaluator {
                 multiplications: None,
             });
         };
-        let weights = sets
-            .iter()
-            .map(|faults| self.faulty_weights(faults))
-            .collect::<Result<Vec<_>>>()?;
-        engine.changed_each(&self.faulty_weights(base)?, &weights, images)
+        let sets = sets.iter().map(|faults| self.faulty_weights(faults));
+        let sets = sets.collect::<Result<Vec<_>>>()?;
+        engine.changed_each(&self.faulty_weights(base)?, &sets, images)
     }
 
     /// Score after each of some changes of the memory, each made on top of those before it, on all threads: what
@@ -393,10 +383,8 @@ impl Evaluator {
                 .map(|last| plain.faulty(&overlaid(&so_far(last)), images))
                 .collect();
         };
-        let changes = changes
-            .iter()
-            .map(|faults| self.faulty_weights(faults))
-            .collect::<Result<Vec<_>>>()?;
+        let changes = changes.iter().map(|faults| self.faulty_weights(faults));
+        let changes = changes.collect::<Result<Vec<_>>>()?;
         engine.changed_in_turn(&changes, images)
     }
 
@@ -428,14 +416,11 @@ impl Evaluator {
     fn check(&self, images: &Images) -> Result<()> {
         let expected = self.network.input_shape();
         if images.shape() == expected {
-            Ok(())
-        } else {
-            Err(Error::argument(
-                "images to evaluate",
-                format!("images of {expected:?} for {}", self.network.architecture()),
-                format!("{:?}", images.shape()),
-            ))
+            return Ok(());
         }
+        let expected = format!("images of {expected:?} for {}", self.network.architecture());
+        let found = format!("{:?}", images.shape());
+        Err(Error::argument("images to evaluate", expected, found))
     }
 }
 

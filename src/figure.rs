@@ -1,8 +1,7 @@
 //! Figures redrawn from stored tables: SVG and PNG, one file per figure. What they say in words
 //! round them is left to the report.
 
-mod accuracy_ber;
-mod accuracy_voltage;
+mod accuracy;
 mod attack;
 mod axes;
 mod canvas;
@@ -42,6 +41,7 @@ use crate::units::{BerSource, Bits, VoltageUnit};
 use scene::Scene;
 
 pub use attack::attack;
+pub use curves::voltage_label;
 pub use dark::dark_rules;
 pub use energy_terms::energy_terms;
 pub use memory_fit::memory_fit;
@@ -164,13 +164,13 @@ pub fn all(points: &Averaged, frontiers: &Pareto, memories: &[MemoryCurve]) -> V
             "accuracy_voltage",
             "Accuracy against supply voltage",
             caption::accuracy_voltage(&lone, &scene),
-            accuracy_voltage::accuracy_voltage(&scene),
+            accuracy::accuracy_voltage(&scene),
         );
         add(
             "accuracy_ber",
             "Accuracy against bit error rate",
             caption::accuracy_ber(&lone, &scene),
-            accuracy_ber::accuracy_ber(&scene),
+            accuracy::accuracy_ber(&scene),
         );
     }
     let whole = lone.only(|s| s.quantiles.is_some());

@@ -13,6 +13,7 @@ pub use two_level::{ChipDifference, Components, Difference, Split, LEAST_CHIPS};
 
 use crate::seed::Stream;
 use statrs::distribution::{Beta, Binomial, ContinuousCDF, DiscreteCDF, Normal, StudentsT};
+use std::ops::RangeInclusive;
 
 /// A number with its 95 % interval.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -24,6 +25,22 @@ pub struct Interval {
 }
 
 impl Interval {
+    /// From so much below a number to so much above it.
+    pub fn around(middle: f64, half_width: f64) -> Self {
+        Self {
+            low: middle - half_width,
+            high: middle + half_width,
+        }
+    }
+
+    /// Both ends kept in [0, 1].
+    pub fn of_fraction(self) -> Self {
+        Self {
+            low: self.low.clamp(0.0, 1.0),
+            high: self.high.clamp(0.0, 1.0),
+        }
+    }
+
     /// Half of the width.
     pub fn half_width(self) -> f64 {
         0.5 * (self.high - self.low)
@@ -81,18 +98,21 @@ pub fn sorted(xs: &[f64]) -> Vec<f64> {
     xs
 }
 
+/// Least and greatest of some numbers; of none infinity and minus infinity.
+pub fn ends(xs: impl IntoIterator<Item = f64>) -> (f64, f64) {
+    let none = (f64::INFINITY, f64::NEG_INFINITY);
+    let further = |(low, high): (f64, f64), x| (low.min(x), high.max(x));
+    xs.into_iter().fold(none, further)
+}
+
 /// Quantile of the standard normal distribution, `Φ⁻¹(p)`; infinite at 0 and 1.
 pub fn probit(p: f64) -> f64 {
-    standard_normal().inverse_cdf(p)
+    Normal::standard().inverse_cdf(p)
 }
 
 /// Standard normal distribution function, `Φ(z)`.
 pub fn normal_cdf(z: f64) -> f64 {
-    standard_normal().cdf(z)
-}
-
-fn standard_normal() -> Normal {
-    Normal::standard()
+    Normal::standard().cdf(z)
 }
 
 /// Test images that accuracies were measured on: `used` of `all`, drawn at random with the classes in
@@ -213,16 +233,6 @@ pub fn two_way_half_width(
     Some((t * t * (a + b) + probit(0.975).powi(2) * images).sqrt())
 }
 
-/// 95 % percentile bootstrap interval of a mean difference over chips, in [-1, 1]; otherwise as [`bootstrap_mean`].
-pub fn bootstrap_difference(
-    xs: &[f64],
-    resamples: usize,
-    images: f64,
-    stream: &mut Stream,
-) -> Option<Interval> {
-    bootstrap_within((-1.0, 1.0), xs, resamples, images, stream)
-}
-
 /// 95 % Clopper-Pearson interval of a fraction, from `successes` of `n` (Biometrika 26, 1934);
 /// [0, 1] for `n = 0`. For samples of chips or images; for millions of cells there is [`wilson`].
 pub fn clopper_pearson(successes: u64, n: u64) -> Interval {
@@ -280,21 +290,12 @@ pub fn wilson(successes: u64, n: u64) -> Interval {
     Interval { low, high }
 }
 
-/// 95 % percentile bootstrap interval of the mean accuracy over chips (Efron 1979); `None` below two chips.
-/// Each resample of chips is moved by a normal draw of the variance `images` (see [`ImageSample::variance`])
-/// and kept in [0, 1]; where that is 0 nothing is drawn for it.
+/// 95 % percentile bootstrap interval of the mean over chips (Efron 1979) of accuracies, which lie in [0, 1], or of their
+/// differences, in [-1, 1]; `None` below two chips. Each resample of chips is moved by a normal draw of the variance
+/// `images` (see [`ImageSample::variance`]) and kept in its range; where that is 0 nothing is drawn for it.
 pub fn bootstrap_mean(
     xs: &[f64],
-    resamples: usize,
-    images: f64,
-    stream: &mut Stream,
-) -> Option<Interval> {
-    bootstrap_within((0.0, 1.0), xs, resamples, images, stream)
-}
-
-fn bootstrap_within(
-    (least, most): (f64, f64),
-    xs: &[f64],
+    range: RangeInclusive<f64>,
     resamples: usize,
     images: f64,
     stream: &mut Stream,
@@ -309,7 +310,7 @@ fn bootstrap_within(
                 .sum();
             let mean = sum / xs.len() as f64;
             if images > 0.0 {
-                (mean + images.sqrt() * stream.normal()).clamp(least, most)
+                (mean + images.sqrt() * stream.normal()).clamp(*range.start(), *range.end())
             } else {
                 mean
             }
@@ -503,6 +504,7 @@ mod tests {
         let run = |seed| {
             bootstrap_mean(
                 &xs,
+                0.0..=1.0,
                 1000,
                 0.0,
                 &mut Seed(seed).stream(Purpose::Bootstrap, &[]),
@@ -523,6 +525,7 @@ mod tests {
         let run = |xs: &[f64], images| {
             bootstrap_mean(
                 xs,
+                0.0..=1.0,
                 2000,
                 images,
                 &mut Seed(1).stream(Purpose::Bootstrap, &[]),

@@ -5,17 +5,17 @@ mod shown;
 #[cfg(test)]
 mod tests;
 
-pub use rows::{read_answers, Answer, Ends, Question, Reach, VoltageSeries};
+pub use rows::{Answer, Ends, Question, Reach, VoltageSeries};
 pub use shown::{SeriesPoints, Shown};
 
 use super::pareto::{baseline_of, best_clean, Points, SAVING_LOSSES};
-use super::row::{Outcome, Summary};
+use super::row::Summary;
 use crate::error::{Error, Result};
 use crate::fault::{ArrayLabel, FaultLabel, Protection};
 use crate::quant::MethodLabel;
 use crate::seed::{Purpose, Seed};
 use crate::stats::{self, Interval, ROUNDING};
-use crate::sweep::ActivationSupply;
+use crate::sweep::{ActivationSupply, TrialRow};
 use crate::units::Bits;
 use std::collections::BTreeMap;
 
@@ -65,33 +65,22 @@ impl Default for Questions {
 ///
 /// # Errors
 /// [`Error::Argument`]: a loss or yield outside its range; as [`pareto`](super::pareto()).
-pub fn answers<T: Outcome>(
+pub fn answers(
     summaries: &[Summary],
-    trials: &[T],
+    trials: &[TrialRow],
     questions: &Questions,
     seed: Seed,
 ) -> Result<Vec<Answer>> {
-    if let Some(loss) = questions
-        .losses
-        .iter()
-        .find(|loss| !(0.0..=1.0).contains(*loss))
-    {
-        return Err(Error::argument(
-            "accuracy loss",
-            "a number from 0 to 1",
-            loss.to_string(),
-        ));
+    let wrong = |what: &str, expected: &str, found: &f64| {
+        Err(Error::argument(what, expected, found.to_string()))
+    };
+    let mut losses = questions.losses.iter();
+    if let Some(loss) = losses.find(|loss| !(0.0..=1.0).contains(*loss)) {
+        return wrong("accuracy loss", "a number from 0 to 1", loss);
     }
-    if let Some(fraction) = questions
-        .yields
-        .iter()
-        .find(|fraction| !(**fraction > 0.0 && **fraction < 1.0))
-    {
-        return Err(Error::argument(
-            "yield",
-            "a number above 0 and below 1",
-            fraction.to_string(),
-        ));
+    let mut yields = questions.yields.iter();
+    if let Some(fraction) = yields.find(|own| !(**own > 0.0 && **own < 1.0)) {
+        return wrong("yield", "a number above 0 and below 1", fraction);
     }
     let points = Points::new(summaries, trials)?;
     let table = Table::new(summaries);
@@ -158,12 +147,10 @@ struct Resampled {
 impl<'a> Table<'a> {
     fn new(summaries: &'a [Summary]) -> Self {
         let mut grouped: BTreeMap<_, Vec<usize>> = BTreeMap::new();
-        for (i, s) in summaries
-            .iter()
-            .enumerate()
-            .filter(|(_, s)| s.design.voltage.is_some())
-        {
-            grouped.entry(series_key(s)).or_default().push(i);
+        for (i, s) in summaries.iter().enumerate() {
+            if s.design.voltage.is_some() {
+                grouped.entry(series_key(s)).or_default().push(i);
+            }
         }
         let series = |points: Vec<usize>| {
             let (d, floor) = (&summaries[points[0]].design, summaries[points[0]].floor);
@@ -232,12 +219,8 @@ impl<'a> Table<'a> {
 
     /// The point of a level; of several the one of least accuracy.
     fn point(&self, series: usize, level: usize) -> Option<&'a Summary> {
-        let points = self.all_series[series]
-            .1
-            .get(level)?
-            .points
-            .iter()
-            .map(|&i| &self.summaries[i]);
+        let level = self.all_series[series].1.get(level)?;
+        let points = level.points.iter().map(|&i| &self.summaries[i]);
         points.min_by(|a, b| a.mean.total_cmp(&b.mean))
     }
 
@@ -268,11 +251,8 @@ impl<'a> Table<'a> {
         let clean = best_clean(self.summaries, self.baseline);
         let targets: Vec<f64> = losses.iter().map(|loss| (clean - loss).max(0.0)).collect();
         let means: Vec<f64> = self.summaries.iter().map(|s| s.mean).collect();
-        let deviations: Vec<f64> = self
-            .summaries
-            .iter()
-            .map(|s| s.image_sample().variance(s.mean).sqrt())
-            .collect();
+        let deviation = |s: &Summary| s.image_sample().variance(s.mean).sqrt();
+        let deviations: Vec<f64> = self.summaries.iter().map(deviation).collect();
         let subset = deviations.iter().any(|&deviation| deviation > 0.0);
         let mut resampled = vec![vec![Resampled::default(); self.all_series.len()]; targets.len()];
         let mut of_images = seed.stream(Purpose::Bootstrap, &[STREAM]);
@@ -303,12 +283,8 @@ impl<'a> Table<'a> {
                 of.savings.sort_by(f64::total_cmp);
                 let levels = percentiles(&of.levels);
                 let savings = percentiles(&of.savings);
-                let mut answer = self.answer(
-                    series,
-                    Question::Loss { loss, target },
-                    found[series],
-                    levels,
-                );
+                let question = Question::Loss { loss, target };
+                let mut answer = self.answer(series, question, found[series], levels);
                 let finite = |x: f64| x.is_finite().then_some(x);
                 answer.saving_to_baseline =
                     self.saving_to_baseline(series, &found).and_then(finite);
@@ -336,12 +312,8 @@ impl<'a> Table<'a> {
             by(|s| Some(known_yield(s)?.high)).unwrap_or(none),
             by(|s| Some(known_yield(s)?.low)).unwrap_or(none),
         );
-        let mut answer = self.answer(
-            series,
-            Question::Yield { fraction, floor },
-            found,
-            Some(ends),
-        );
+        let question = Question::Yield { fraction, floor };
+        let mut answer = self.answer(series, question, found, Some(ends));
         answer.yield_lower = answer.point.as_ref().and_then(yield_lower);
         answer.supported = answer.yield_lower.map(|lower| lower >= fraction);
         let by_mean = self.lowest(series, |i| self.summaries[i].mean >= floor - ROUNDING);
@@ -380,13 +352,7 @@ impl<'a> Table<'a> {
             point: point.cloned(),
             voltage_ends: of_ends(&|level| levels.get(level).map(|level| level.voltage)),
             energy_ends: of_ends(&|level| self.energy(series, level)),
-            baseline: None,
-            saving_to_baseline: None,
-            saving_to_baseline_ends: Ends::default(),
-            yield_lower: None,
-            supported: None,
-            guard_voltage: None,
-            guard_energy: None,
+            ..Answer::default()
         }
     }
 }
@@ -421,10 +387,7 @@ fn known_yield(summary: &Summary) -> Option<Interval> {
     Some(if summary.design.can_fail() {
         quantiles.yield_interval
     } else {
-        Interval {
-            low: quantiles.yield_share,
-            high: quantiles.yield_share,
-        }
+        Interval::around(quantiles.yield_share, 0.0)
     })
 }
 

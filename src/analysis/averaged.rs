@@ -2,13 +2,13 @@
 
 use super::frontier::{by_energy, frontier};
 use super::methods::mean;
-use super::row::{Outcome, Quantiles, Summary};
+use super::row::{Quantiles, Summary};
 use super::settings::{by_setting, Setting, Trainings};
 use super::summary::quantiles;
 use crate::error::Result;
 use crate::quant::MethodLabel;
 use crate::stats::{self, Interval};
-use crate::sweep::Design;
+use crate::sweep::{Design, TrialRow};
 use crate::units::Accuracy;
 use std::collections::BTreeSet;
 
@@ -57,7 +57,7 @@ impl Averaged {
 ///
 /// # Errors
 /// As [`summarize`](super::summarize) for trials that do not go with the summaries.
-pub fn average_trainings<T: Outcome>(summaries: &[Summary], trials: &[T]) -> Result<Averaged> {
+pub fn average_trainings(summaries: &[Summary], trials: &[TrialRow]) -> Result<Averaged> {
     let (mut averages, mut most) = (Vec::new(), 1);
     let mut replaced: BTreeSet<&str> = BTreeSet::new();
     for (setting, methods) in by_setting(summaries, trials)? {
@@ -162,9 +162,9 @@ mod tests {
     use super::super::tests::{design, trials};
     use super::*;
     use crate::seed::Seed;
-    use crate::sweep::{StoppedBy, Trial};
+    use crate::sweep::{StoppedBy, TrialRow};
 
-    fn swept(points: &[(&str, &str, u64, f64, [u64; 3])]) -> (Vec<Summary>, Vec<Trial>) {
+    fn swept(points: &[(&str, &str, u64, f64, [u64; 3])]) -> (Vec<Summary>, Vec<TrialRow>) {
         let named: Vec<(Design, [u64; 3])> = points
             .iter()
             .map(|&(name, method, seed, voltage, correct)| {
@@ -178,7 +178,7 @@ mod tests {
             })
             .collect();
         let designs: Vec<Design> = named.iter().map(|(design, _)| design.clone()).collect();
-        let trials: Vec<Trial> = named
+        let trials: Vec<TrialRow> = named
             .iter()
             .flat_map(|(d, correct)| trials(d, 1000, correct))
             .collect();

@@ -1,9 +1,8 @@
 //! What the chips of design points showed, sorted out of their trials.
 
-use super::row::Outcome;
 use crate::error::{Error, Result};
 use crate::stats::{Caution, ChipDifference};
-use crate::sweep::Strata;
+use crate::sweep::{Strata, TrialRow};
 use std::collections::BTreeMap;
 
 /// What chips 0, 1, ... of a design point showed.
@@ -133,48 +132,35 @@ impl<'a> ChipTable<'a> {
     /// # Errors
     /// [`Error::Argument`] where the chips of a design point are not 0, 1, ... without gap or
     /// repetition, where its trials differ in images or in the way of sampling, or where a trial contradicts itself.
-    pub(super) fn new<T: Outcome>(trials: &'a [T]) -> Result<Self> {
-        let mut sorted: BTreeMap<&str, BTreeMap<u32, &T>> = BTreeMap::new();
+    pub(super) fn new(trials: &'a [TrialRow]) -> Result<Self> {
+        let mut sorted: BTreeMap<&str, BTreeMap<u32, &TrialRow>> = BTreeMap::new();
         let wrong = |id: &str, expected: &str, found: String| {
             Error::argument(format!("trials of design point `{id}`"), expected, found)
         };
         for trial in trials {
-            let (id, images, correct) = (trial.design_id(), trial.images(), trial.correct());
+            let (id, images, correct) = (trial.design_id.as_str(), trial.images, trial.correct);
             if images == 0 || correct > images {
                 let found = format!("{correct} of {images}");
                 return Err(wrong(id, "images, and at most all of them correct", found));
             }
-            if sorted
-                .entry(id)
-                .or_default()
-                .insert(trial.chip().0, trial)
-                .is_some()
-            {
-                return Err(wrong(
-                    id,
-                    "each chip once",
-                    format!("chip {} twice", trial.chip()),
-                ));
+            let of_design = sorted.entry(id).or_default();
+            if of_design.insert(trial.chip.0, trial).is_some() {
+                let found = format!("chip {} twice", trial.chip);
+                return Err(wrong(id, "each chip once", found));
             }
         }
         let (mut chips, mut not_finite) = (BTreeMap::new(), BTreeMap::new());
         for (id, trials) in sorted {
-            not_finite.insert(id, trials.values().map(|trial| trial.not_finite()).sum());
-            if let Some((place, (chip, _))) = trials
-                .iter()
-                .enumerate()
-                .find(|(i, (&c, _))| *i != c as usize)
-            {
-                return Err(wrong(
-                    id,
-                    "chips without a gap from 0",
-                    format!("chip {chip} in place of {place}"),
-                ));
+            not_finite.insert(id, trials.values().map(|trial| trial.not_finite).sum());
+            let mut chips_of = trials.keys().enumerate();
+            if let Some((place, chip)) = chips_of.find(|(i, chip)| *i != **chip as usize) {
+                let found = format!("chip {chip} in place of {place}");
+                return Err(wrong(id, "chips without a gap from 0", found));
             }
-            let trials: Vec<&T> = trials.into_values().collect();
-            let images: Vec<u64> = trials.iter().map(|trial| trial.images()).collect();
-            let of_design = if trials.iter().any(|trial| trial.strata().is_some()) {
-                let chips = trials.iter().map(|trial| trial.strata().cloned());
+            let trials: Vec<&TrialRow> = trials.into_values().collect();
+            let images: Vec<u64> = trials.iter().map(|trial| trial.images).collect();
+            let of_design = if trials.iter().any(|trial| trial.strata.is_some()) {
+                let chips = trials.iter().map(|trial| trial.strata.clone());
                 let chips: Option<Vec<Strata>> = chips.collect();
                 let alike = chips
                     .filter(|chips| chips.windows(2).all(|pair| pair[0].are_those_of(&pair[1])));
@@ -185,8 +171,8 @@ impl<'a> ChipTable<'a> {
                     estimates: chips.iter().map(Strata::accuracy).collect(),
                     views: Views::Stratified(chips),
                 }
-            } else if trials.iter().any(|trial| trial.clean().is_some()) {
-                let difference = |t: &&T| t.clean()?.difference(t.images(), t.correct());
+            } else if trials.iter().any(|trial| trial.clean.is_some()) {
+                let difference = |t: &&TrialRow| t.clean?.difference(t.images, t.correct);
                 let all: Option<Vec<ChipDifference>> = trials.iter().map(difference).collect();
                 let expected =
                     "answers of the clean network, that go with those of the chip, on every chip";
@@ -204,7 +190,7 @@ impl<'a> ChipTable<'a> {
                 }
                 Chips::Alike {
                     images: first,
-                    correct: trials.iter().map(|trial| trial.correct()).collect(),
+                    correct: trials.iter().map(|trial| trial.correct).collect(),
                 }
             };
             chips.insert(id, of_design);
@@ -218,11 +204,8 @@ impl<'a> ChipTable<'a> {
     /// [`Error::Argument`] where it has no trial.
     pub(super) fn take(&mut self, design_id: &str) -> Result<Chips> {
         self.chips.remove(design_id).ok_or_else(|| {
-            Error::argument(
-                format!("trials of design point `{design_id}`"),
-                "at least one",
-                "none",
-            )
+            let what = format!("trials of design point `{design_id}`");
+            Error::argument(what, "at least one", "none")
         })
     }
 }

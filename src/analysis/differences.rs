@@ -2,12 +2,13 @@
 //! share, and over trainings where there are several. Rows, and the table of them.
 
 use super::methods::TRAININGS_ENDS;
-use super::row::{interval, Outcome, Summary};
+use super::row::{interval, Summary};
 use super::settings::{by_setting, Crossed, Setting, Training, Trainings};
 use crate::error::Result;
 use crate::quant::MethodLabel;
 use crate::seed::{Purpose, Seed};
 use crate::stats::{self, Interval};
+use crate::sweep::TrialRow;
 use crate::table::{Columns, Record, FINITE, FRACTION};
 
 /// Bootstrap resamples of the mean difference.
@@ -85,31 +86,26 @@ impl MethodDifference {
 ///
 /// # Errors
 /// As [`summarize`](super::summarize) for trials that do not go with the summaries.
-pub fn method_differences<T: Outcome>(
+pub fn method_differences(
     summaries: &[Summary],
-    trials: &[T],
+    trials: &[TrialRow],
     seed: Seed,
 ) -> Result<Vec<MethodDifference>> {
     let mut rows = Vec::new();
     for (setting, methods) in by_setting(summaries, trials)? {
         for (method, own) in &methods {
-            for (_, other) in methods
-                .iter()
-                .filter(|(other, _)| goes_first(*method, **other))
-            {
-                let number = rows.len() as u64;
-                rows.extend(difference(&setting, own, other, seed, number));
+            for (against, other) in &methods {
+                if rank(*method) < rank(*against) {
+                    let number = rows.len() as u64;
+                    rows.extend(difference(&setting, own, other, seed, number));
+                }
             }
         }
     }
     Ok(rows)
 }
 
-/// True for the order in which two different methods are compared.
-fn goes_first(own: MethodLabel, other: MethodLabel) -> bool {
-    rank(own) < rank(other)
-}
-
+/// Of two methods the one of the lower rank is compared with the other.
 fn rank(method: MethodLabel) -> (u8, MethodLabel) {
     let class = match method {
         FIRST => 0,
@@ -170,7 +166,13 @@ fn difference(
         other_mean,
         difference: middle,
         student: crossed.student(middle, images),
-        bootstrap: stats::bootstrap_difference(&crossed.chips, RESAMPLES, images, &mut stream),
+        bootstrap: stats::bootstrap_mean(
+            &crossed.chips,
+            -1.0..=1.0,
+            RESAMPLES,
+            images,
+            &mut stream,
+        ),
         of_trainings: crossed.of_trainings(middle, images),
     })
 }
@@ -198,12 +200,12 @@ mod tests {
     use super::super::summary::{summarize, FloorSpec};
     use super::super::tests::{design, trials};
     use super::*;
-    use crate::sweep::{Design, StoppedBy, Trial};
+    use crate::sweep::{Design, StoppedBy, TrialRow};
     use crate::units::Bits;
 
-    fn swept(points: &[(Design, &[u64])], all: u64) -> (Vec<Summary>, Vec<Trial>) {
+    fn swept(points: &[(Design, &[u64])], all: u64) -> (Vec<Summary>, Vec<TrialRow>) {
         let designs: Vec<Design> = points.iter().map(|(design, _)| design.clone()).collect();
-        let trials: Vec<Trial> = points
+        let trials: Vec<TrialRow> = points
             .iter()
             .flat_map(|(design, correct)| trials(design, 1000, correct))
             .collect();

@@ -138,10 +138,9 @@ mod tests {
             .iter_mut()
             .zip(faults)
             .for_each(|(trial, faults)| trial.faults = *faults);
-        let rows: Vec<TrialRow> = trials.iter().map(TrialRow::from).collect();
         let summaries = summarize(
             &[design],
-            &rows,
+            &trials,
             FloorSpec::default(),
             StoppedBy::Chips,
             100,
@@ -150,7 +149,7 @@ mod tests {
         .unwrap();
         fault_counts(
             &summaries,
-            &rows,
+            &trials,
             &BTreeMap::from([("m+none".to_owned(), 1000)]),
             accesses,
         )

@@ -1,10 +1,11 @@
 //! Mean accuracy of methods at each setting, over their trainings and chips: rows, and the table of them.
 
-use super::row::{interval, Outcome, Summary};
+use super::row::{interval, Summary};
 use super::settings::{by_setting, Crossed, Setting, Trainings};
 use crate::error::Result;
 use crate::quant::MethodLabel;
 use crate::stats::{self, Interval};
+use crate::sweep::TrialRow;
 use crate::table::{Columns, Record, FINITE, FRACTION, FROM_ZERO};
 
 /// A method at a setting.
@@ -38,7 +39,7 @@ pub struct MethodMean {
 ///
 /// # Errors
 /// As [`summarize`](super::summarize) for trials that do not go with the summaries.
-pub fn method_means<T: Outcome>(summaries: &[Summary], trials: &[T]) -> Result<Vec<MethodMean>> {
+pub fn method_means(summaries: &[Summary], trials: &[TrialRow]) -> Result<Vec<MethodMean>> {
     let mut rows = Vec::new();
     for (setting, methods) in by_setting(summaries, trials)? {
         rows.extend(
@@ -110,7 +111,7 @@ mod tests {
     use super::super::tests::{design, trials};
     use super::*;
     use crate::seed::Seed;
-    use crate::sweep::{Design, StoppedBy, Trial};
+    use crate::sweep::{Design, StoppedBy, TrialRow};
 
     #[test]
     fn trainings_are_averaged_and_their_spread_widens_the_interval_of_the_method() {
@@ -123,7 +124,7 @@ mod tests {
             (trained("b", 2), [800, 802, 798]),
         ];
         let designs: Vec<Design> = points.iter().map(|(design, _)| design.clone()).collect();
-        let trials: Vec<Trial> = points
+        let trials: Vec<TrialRow> = points
             .iter()
             .flat_map(|(design, correct)| trials(design, 1000, correct))
             .collect();

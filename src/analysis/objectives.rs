@@ -2,8 +2,9 @@
 //! are exact at a voltage; accuracy is that of the same chips, so each point is unbeaten on a share of them.
 
 use super::chips::ChipTable;
-use super::row::{Outcome, Summary};
+use super::row::Summary;
 use crate::error::Result;
+use crate::sweep::TrialRow;
 
 /// A design point by three objectives.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,7 +24,7 @@ pub struct Objectives {
 ///
 /// # Errors
 /// As [`summarize`](super::summarize) for trials that do not go with the summaries.
-pub fn objectives<T: Outcome>(summaries: &[Summary], trials: &[T]) -> Result<Vec<Objectives>> {
+pub fn objectives(summaries: &[Summary], trials: &[TrialRow]) -> Result<Vec<Objectives>> {
     let mut table = ChipTable::new(trials)?;
     let mut known: Vec<(usize, f64, f64, Vec<f64>)> = Vec::new();
     for (place, Summary { design, .. }) in summaries.iter().enumerate() {

@@ -3,12 +3,12 @@
 use super::cheapest::cheapest;
 use super::chips::{ChipTable, Chips};
 use super::frontier::{by_energy, frontier, hypervolume};
-use super::row::{Frontier, FrontierPoint, Group, Outcome, Pareto, Saving, Summary};
+use super::row::{Frontier, FrontierPoint, Group, Pareto, Saving, Summary};
 use crate::error::{Error, Result};
 use crate::fault::Protection;
 use crate::quant::MethodLabel;
 use crate::seed::{Purpose, Seed};
-use crate::sweep::Design;
+use crate::sweep::{Design, TrialRow};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Accuracy losses at which savings are reported, as fractions.
@@ -30,18 +30,15 @@ const STREAM: u64 = 1;
 /// # Errors
 /// [`Error::Argument`]: no summary, a design point twice, a chance outside [0, 1), trials that are
 /// missing, have gaps, or do not give the mean of the summary.
-pub fn pareto<T: Outcome>(
+pub fn pareto(
     summaries: &[Summary],
-    trials: &[T],
+    trials: &[TrialRow],
     chance: f64,
     seed: Seed,
 ) -> Result<Pareto> {
     if !(0.0..1.0).contains(&chance) {
-        return Err(Error::argument(
-            "chance accuracy",
-            "a number from 0 to below 1",
-            chance.to_string(),
-        ));
+        let (expected, found) = ("a number from 0 to below 1", chance.to_string());
+        return Err(Error::argument("chance accuracy", expected, found));
     }
     let points = Points::new(summaries, trials)?;
     let names = groups_of(summaries);
@@ -99,20 +96,6 @@ pub fn groups_of(summaries: &[Summary]) -> Vec<Group> {
     summaries.iter().map(group).collect()
 }
 
-/// Probability of each design point of being on the frontier of all of them, in the order of
-/// `summaries`; see [`pareto`].
-///
-/// # Errors
-/// As [`pareto`].
-pub fn frontier_probabilities<T: Outcome>(
-    summaries: &[Summary],
-    trials: &[T],
-    seed: Seed,
-) -> Result<Vec<f64>> {
-    let points = Points::new(summaries, trials)?;
-    Ok(points.probabilities(&[&points.order], seed).swap_remove(0))
-}
-
 /// The method that others are compared with, where it was swept.
 pub(super) fn baseline_of(summaries: &[Summary]) -> Option<MethodLabel> {
     let swept = summaries.iter().any(|s| s.design.method == BASELINE);
@@ -140,18 +123,15 @@ pub(super) struct Points {
 }
 
 impl Points {
-    pub(super) fn new<T: Outcome>(summaries: &[Summary], trials: &[T]) -> Result<Self> {
+    pub(super) fn new(summaries: &[Summary], trials: &[TrialRow]) -> Result<Self> {
         let mut table = ChipTable::new(trials)?;
         let mut seen = BTreeSet::new();
         let mut results = Vec::new();
         for summary in summaries {
             let id = summary.design.design_id.as_str();
             let wrong = |expected: String, found: String| {
-                Err(Error::argument(
-                    format!("design point `{id}`"),
-                    expected,
-                    found,
-                ))
+                let what = format!("design point `{id}`");
+                Err(Error::argument(what, expected, found))
             };
             if !seen.insert(id) {
                 return wrong("one summary".into(), "two".into());
@@ -173,11 +153,8 @@ impl Points {
             results.push((clean, of_chips));
         }
         let Some(chips) = results.iter().map(|(_, chips)| chips.count()).min() else {
-            return Err(Error::argument(
-                "design points",
-                "at least one summary",
-                "none",
-            ));
+            let expected = "at least one summary";
+            return Err(Error::argument("design points", expected, "none"));
         };
         let energies: Vec<f64> = summaries.iter().map(|s| s.design.energy_relative).collect();
         Ok(Self {
@@ -226,11 +203,7 @@ impl Points {
 /// models, or of all models where there is no baseline, less the loss. A group is compared with the baseline in
 /// the same array: the unprotected one, or where that was not swept, the one under the same protection.
 fn savings(summaries: &[Summary], names: &[Group], baseline: Option<MethodLabel>) -> Vec<Saving> {
-    let designs = || {
-        names
-            .iter()
-            .zip(summaries.iter().map(|summary| &summary.design))
-    };
+    let designs = || names.iter().zip(summaries.iter().map(|s| &s.design));
     let groups: BTreeMap<&Group, &Design> = designs().collect();
     let base_of = |group: &Design| {
         let under = |protection| {
@@ -240,18 +213,13 @@ fn savings(summaries: &[Summary], names: &[Group], baseline: Option<MethodLabel>
         };
         under(Protection::None).or_else(|| under(group.protection))
     };
-    let of = |group: &Group| {
-        let group = group.clone();
-        summaries
-            .iter()
-            .zip(names)
-            .filter(move |(_, name)| **name == group)
-            .map(|(s, _)| s)
-    };
     let clean = best_clean(summaries, baseline);
     let energy = |s: &Summary| s.design.energy_relative;
-    let cheapest =
-        |method: &Group, target: f64| cheapest(of(method).filter(|s| !s.is_extrapolated()), target);
+    let cheapest = |group: &Group, target: f64| {
+        let named = summaries.iter().zip(names);
+        let own = named.filter(|(s, name)| *name == group && !s.is_extrapolated());
+        cheapest(own.map(|(s, _)| s), target)
+    };
     let mut savings = Vec::new();
     for loss in SAVING_LOSSES {
         let target = (clean - loss).max(0.0);
@@ -281,12 +249,12 @@ mod tests {
     use super::super::summary::{summarize, FloorSpec};
     use super::super::tests::{design, trials};
     use super::*;
-    use crate::sweep::{StoppedBy, Trial};
+    use crate::sweep::{StoppedBy, TrialRow};
 
     /// Summaries and trials of design points with the given correct answers of 1000 on each chip.
-    fn swept(points: &[(Design, Vec<u64>)]) -> (Vec<Summary>, Vec<Trial>) {
+    fn swept(points: &[(Design, Vec<u64>)]) -> (Vec<Summary>, Vec<TrialRow>) {
         let designs: Vec<Design> = points.iter().map(|(design, _)| design.clone()).collect();
-        let trials: Vec<Trial> = points
+        let trials: Vec<TrialRow> = points
             .iter()
             .flat_map(|(design, correct)| trials(design, 1000, correct))
             .collect();
@@ -297,12 +265,13 @@ mod tests {
         )
     }
 
-    fn probability(summaries: &[Summary], trials: &[Trial], id: &str) -> f64 {
+    fn probability(summaries: &[Summary], trials: &[TrialRow], id: &str) -> f64 {
         let place = summaries
             .iter()
             .position(|s| s.design.design_id == id)
             .unwrap();
-        frontier_probabilities(summaries, trials, Seed(3)).unwrap()[place]
+        let points = Points::new(summaries, trials).unwrap();
+        points.probabilities(&[&points.order], Seed(3))[0][place]
     }
 
     #[test]
@@ -511,7 +480,7 @@ mod tests {
     #[test]
     fn inputs_that_contradict_each_other_are_refused() {
         let (summaries, trials) = swept(&[(design("w", "wcat", 0.9), vec![900, 920])]);
-        let message = |summaries: &[Summary], trials: &[Trial], chance: f64| {
+        let message = |summaries: &[Summary], trials: &[TrialRow], chance: f64| {
             pareto(summaries, trials, chance, Seed(1))
                 .unwrap_err()
                 .to_string()

@@ -4,9 +4,9 @@ use crate::error::{Error, Result};
 use crate::fault::{ArrayLabel, Protection};
 use crate::quant::MethodLabel;
 use crate::stats::{ImageSample, Interval};
-use crate::sweep::{CleanAnswers, Design, StoppedBy, Strata, Trial, TrialRow};
+use crate::sweep::{Design, StoppedBy};
 use crate::table::{text_value, Columns, Record, FINITE, FRACTION, FROM_ZERO};
-use crate::units::{ChipId, Metric};
+use crate::units::Metric;
 use std::ops::RangeInclusive;
 use std::{fmt, str::FromStr};
 
@@ -122,27 +122,12 @@ impl Record for Summary {
         c.number("floor", FRACTION, &mut self.floor)?;
         c.number("yield", FRACTION, &mut found[5])?;
         interval(c, YIELD_ENDS, FRACTION, &mut yields)?;
-        self.quantiles = match (found, yields) {
-            ([None, None, None, None, None, None], None) => None,
-            (
-                [Some(min), Some(p05), Some(median), Some(p95), Some(max), Some(yield_share)],
-                Some(yield_interval),
-            ) => Some(Quantiles {
-                min,
-                p05,
-                median,
-                p95,
-                max,
-                yield_share,
-                yield_interval,
-            }),
-            (found, yields) => {
-                let names = of_chips.join(", ");
-                let expected =
-                    format!("values of {names} and the interval of the yield, or of none");
-                return Err(c.wrong("min", expected, format!("{found:?} and {yields:?}")));
-            }
-        };
+        self.quantiles = Quantiles::of(found, yields);
+        if self.quantiles.is_none() && (found != [None; 6] || yields.is_some()) {
+            let names = of_chips.join(", ");
+            let expected = format!("values of {names} and the interval of the yield, or of none");
+            return Err(c.wrong("min", expected, format!("{found:?} and {yields:?}")));
+        }
         self.design.costs(c)?;
         c.column("stopped_by", &mut self.stopped_by)?;
         c.column("images", &mut self.images)?;
@@ -206,6 +191,20 @@ pub(super) fn interval(
 }
 
 impl Quantiles {
+    /// Of all of these numbers, in the order of [`Self::numbers`], with the interval of the yield.
+    fn of(numbers: [Option<f64>; 6], yields: Option<Interval>) -> Option<Self> {
+        let [min, p05, median, p95, max, share] = numbers;
+        Some(Self {
+            min: min?,
+            p05: p05?,
+            median: median?,
+            p95: p95?,
+            max: max?,
+            yield_share: share?,
+            yield_interval: yields?,
+        })
+    }
+
     /// From the least accuracy to the greatest, then the yield.
     fn numbers(self) -> [f64; 6] {
         [
@@ -330,53 +329,3 @@ pub struct Pareto {
     /// Accuracy of guessing.
     pub chance: f64,
 }
-
-/// What summaries and frontiers need of a trial: fresh from a sweep or read from a table.
-pub trait Outcome {
-    /// The design point.
-    fn design_id(&self) -> &str;
-    /// The chip.
-    fn chip(&self) -> ChipId;
-    /// Images evaluated.
-    fn images(&self) -> u64;
-    /// Images classified correctly.
-    fn correct(&self) -> u64;
-    /// Images of which a logit is not finite; `None` where they were not counted.
-    fn not_finite(&self) -> Option<u64>;
-    /// The clean network on the same images, under two-level sampling.
-    fn clean(&self) -> Option<CleanAnswers>;
-    /// What the chip showed in each stratum, where images are stratified.
-    fn strata(&self) -> Option<&Strata>;
-}
-
-/// [`Outcome`] of a struct with fields of the same names.
-macro_rules! outcome {
-    ($row:ty) => {
-        impl Outcome for $row {
-            fn design_id(&self) -> &str {
-                &self.design_id
-            }
-            fn chip(&self) -> ChipId {
-                self.chip
-            }
-            fn images(&self) -> u64 {
-                self.images
-            }
-            fn correct(&self) -> u64 {
-                self.correct
-            }
-            fn not_finite(&self) -> Option<u64> {
-                self.not_finite.into()
-            }
-            fn clean(&self) -> Option<CleanAnswers> {
-                self.clean
-            }
-            fn strata(&self) -> Option<&Strata> {
-                self.strata.as_ref()
-            }
-        }
-    };
-}
-
-outcome!(Trial);
-outcome!(TrialRow);

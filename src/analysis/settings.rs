@@ -1,12 +1,12 @@
 //! Design points gathered by what methods must have in common to be compared: setting, method, training seed.
 
 use super::chips::ChipTable;
-use super::row::{Outcome, Summary};
+use super::row::Summary;
 use crate::error::Result;
 use crate::fault::{ArrayLabel, FaultLabel, Protection};
 use crate::quant::MethodLabel;
 use crate::stats::{self, Caution, Difference, Interval};
-use crate::sweep::{ActivationSupply, Design};
+use crate::sweep::{ActivationSupply, Design, TrialRow};
 use crate::table::{Columns, RATE, VOLTAGE};
 use crate::units::{BerSource, Bits, Metric, VoltageUnit};
 use std::collections::BTreeMap;
@@ -112,9 +112,9 @@ pub(super) type Trainings<'a> = BTreeMap<Option<u64>, Option<Training<'a>>>;
 ///
 /// # Errors
 /// As [`summarize`](super::summarize) for trials that do not go with the summaries.
-pub(super) fn by_setting<'a, T: Outcome>(
+pub(super) fn by_setting<'a>(
     summaries: &'a [Summary],
-    trials: &[T],
+    trials: &[TrialRow],
 ) -> Result<Vec<(Setting, BTreeMap<MethodLabel, Trainings<'a>>)>> {
     let mut table = ChipTable::new(trials)?;
     let mut settings = BTreeMap::new();
@@ -189,7 +189,7 @@ impl Crossed {
     pub(super) fn student(&self, middle: f64, images: f64) -> Option<Interval> {
         let (std, shift) = self.over_chips()?;
         let half = stats::mean_half_width(std, self.chips.len(), images);
-        half.map(|half| around(middle + shift, half))
+        half.map(|half| Interval::around(middle + shift, half))
     }
 
     /// The same with trainings as a random effect, by [`stats::two_way_half_width`]; `None` for one training.
@@ -197,13 +197,7 @@ impl Crossed {
         let trainings = (self.trainings_std()?, self.trainings.len());
         let std = self.over_chips().map_or(0.0, |(std, _)| std);
         let chips = (std, self.chips.len());
-        stats::two_way_half_width(trainings, chips, images).map(|half| around(middle, half))
-    }
-}
-
-fn around(middle: f64, half: f64) -> Interval {
-    Interval {
-        low: middle - half,
-        high: middle + half,
+        let half = stats::two_way_half_width(trainings, chips, images);
+        half.map(|half| Interval::around(middle, half))
     }
 }

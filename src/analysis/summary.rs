@@ -1,12 +1,12 @@
 //! Trials to summaries: the statistics of each design point over its chips.
 
 use super::chips::{ChipTable, Chips, Views};
-use super::row::{Outcome, Quantiles, Summary};
+use super::row::{Quantiles, Summary};
 use crate::error::{Error, Result};
 use crate::seed::{Purpose, Seed};
 use crate::stats::{self, Components, Difference, ImageSample, Interval, StratifiedComponents};
 use crate::store;
-use crate::sweep::{Design, StoppedBy};
+use crate::sweep::{Design, StoppedBy, TrialRow};
 use crate::units::Accuracy;
 use serde::{Deserialize, Serialize};
 
@@ -38,11 +38,10 @@ impl FloorSpec {
         match self {
             Self::Fixed(floor) => Ok(floor.get()),
             Self::BelowClean(x) if (0.0..=1.0).contains(&x) => Ok((clean - x).max(0.0)),
-            Self::BelowClean(x) => Err(Error::argument(
-                "floor below the clean accuracy",
-                "a number from 0 to 1",
-                x.to_string(),
-            )),
+            Self::BelowClean(x) => {
+                let (what, expected) = ("floor below the clean accuracy", "a number from 0 to 1");
+                Err(Error::argument(what, expected, x.to_string()))
+            }
         }
     }
 }
@@ -63,9 +62,9 @@ impl FloorSpec {
 /// [`Error::Argument`]: a trial of no design point, a design point twice or without trial, chips
 /// that are not 0, 1, ... without gap, different numbers of images, more images than `test_images`, a floor
 /// outside [0, 1].
-pub fn summarize<T: Outcome>(
+pub fn summarize(
     designs: &[Design],
-    trials: &[T],
+    trials: &[TrialRow],
     floor: FloorSpec,
     stopped_by: StoppedBy,
     test_images: u64,
@@ -74,15 +73,10 @@ pub fn summarize<T: Outcome>(
     let mut table = ChipTable::new(trials)?;
     let mut sorted: Vec<&Design> = designs.iter().collect();
     sorted.sort_by(|a, b| a.design_id.cmp(&b.design_id));
-    if let Some(twice) = sorted
-        .windows(2)
-        .find(|pair| pair[0].design_id == pair[1].design_id)
-    {
-        return Err(Error::argument(
-            "design points",
-            "each once",
-            format!("`{}` twice", twice[0].design_id),
-        ));
+    let mut pairs = sorted.windows(2);
+    if let Some(twice) = pairs.find(|pair| pair[0].design_id == pair[1].design_id) {
+        let found = format!("`{}` twice", twice[0].design_id);
+        return Err(Error::argument("design points", "each once", found));
     }
     let known = |id: &str| {
         sorted
@@ -90,11 +84,8 @@ pub fn summarize<T: Outcome>(
             .is_ok()
     };
     if let Some(id) = table.chips.keys().find(|id| !known(id)) {
-        return Err(Error::argument(
-            "trials",
-            "of a known design point",
-            format!("of `{id}`"),
-        ));
+        let expected = "of a known design point";
+        return Err(Error::argument("trials", expected, format!("of `{id}`")));
     }
     sorted.sort_by(|a, b| Design::in_order(a, b));
     let summaries: Vec<Summary> = sorted
@@ -111,26 +102,17 @@ pub fn summarize<T: Outcome>(
         .collect::<Result<_>>()?;
     let images = summaries.first().map_or(0, |first| first.images);
     if images > test_images {
-        return Err(Error::argument(
-            "test images",
-            format!("at least the {images} used"),
-            test_images.to_string(),
-        ));
+        let expected = format!("at least the {images} used");
+        let found = test_images.to_string();
+        return Err(Error::argument("test images", expected, found));
     }
-    match summaries.iter().find(|summary| summary.images != images) {
-        Some(other) => {
-            let found = format!(
-                "{images}, and {} for `{}`",
-                other.images, other.design.design_id
-            );
-            Err(Error::argument(
-                "images of a run",
-                "the same for all design points",
-                found,
-            ))
-        }
-        None => Ok(summaries),
+    if let Some(other) = summaries.iter().find(|summary| summary.images != images) {
+        let (own, id) = (other.images, &other.design.design_id);
+        let found = format!("{images}, and {own} for `{id}`");
+        let expected = "the same for all design points";
+        return Err(Error::argument("images of a run", expected, found));
     }
+    Ok(summaries)
 }
 
 fn summary(
@@ -144,15 +126,12 @@ fn summary(
     let clean = design.clean_accuracy.get();
     let mean = chips.mean(clean);
     let floor = floor.of(clean)?;
-    let of_all = match chips {
-        Chips::Alike { images, .. } => ImageSample {
-            used: *images,
-            all: test_images,
+    let of_all = ImageSample {
+        used: match chips {
+            Chips::Alike { images, .. } => *images,
+            Chips::Own { .. } => test_images,
         },
-        Chips::Own { .. } => ImageSample {
-            used: test_images,
-            all: test_images,
-        },
+        all: test_images,
     };
     let Estimate {
         xs,
@@ -168,19 +147,13 @@ fn summary(
             Estimate::own(design, chips.accuracies(clean), views, test_images)
         }
     };
-    let student = half.map(|half| Interval {
-        low: mean + shift - half,
-        high: mean + shift + half,
-    });
+    let student = half.map(|half| Interval::around(mean + shift, half));
     let bootstrap = if half == Some(0.0) {
         student
     } else {
         let mut stream = seed.stream(Purpose::Bootstrap, &[STREAM, key(&design.design_id)]);
-        let found = stats::bootstrap_mean(&xs, RESAMPLES, of_images, &mut stream);
-        found.map(|i| Interval {
-            low: i.low.clamp(0.0, 1.0),
-            high: i.high.clamp(0.0, 1.0),
-        })
+        let found = stats::bootstrap_mean(&xs, 0.0..=1.0, RESAMPLES, of_images, &mut stream);
+        found.map(Interval::of_fraction)
     };
     Ok(Summary {
         design: design.clone(),
@@ -227,11 +200,8 @@ impl Estimate {
         let std = stats::standard_deviation(&xs).map(|std| if same { 0.0 } else { std });
         let good = xs.iter().filter(|&&x| x >= floor).count();
         let fraction = good as f64 / xs.len() as f64;
-        let quantiles = quantiles(
-            &xs,
-            fraction,
-            stats::clopper_pearson(good as u64, xs.len() as u64),
-        )?;
+        let interval = stats::clopper_pearson(good as u64, xs.len() as u64);
+        let quantiles = quantiles(&xs, fraction, interval)?;
         let half = std.and_then(|std| stats::mean_half_width(std, xs.len(), of_images));
         Ok(Self {
             xs,
@@ -303,30 +273,31 @@ pub(super) fn quantiles(
 /// A number that depends on the text alone: the first 64 bits of its SHA-256.
 fn key(text: &str) -> u64 {
     let digits = store::sha256(text.as_bytes());
-    digits
-        .chars()
-        .take(16)
-        .filter_map(|digit| digit.to_digit(16))
-        .fold(0, |key, digit| key << 4 | u64::from(digit))
+    u64::from_str_radix(&digits[..16], 16).unwrap_or(0)
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::tests::{design, trials};
     use super::*;
-    use crate::sweep::Trial;
+    use crate::sweep::TrialRow;
 
     fn near(a: f64, b: f64) {
         assert!((a - b).abs() < 1e-6, "{a} is not {b}");
     }
 
-    fn one(design: &Design, trials: &[Trial], floor: FloorSpec) -> Result<Vec<Summary>> {
+    fn one(design: &Design, trials: &[TrialRow], floor: FloorSpec) -> Result<Vec<Summary>> {
         let all = trials.iter().map(|trial| trial.images).max().unwrap_or(1);
         of(all, design, trials, floor)
     }
 
     /// Where the images are those of a test set of `all` images, or a subset.
-    fn of(all: u64, design: &Design, trials: &[Trial], floor: FloorSpec) -> Result<Vec<Summary>> {
+    fn of(
+        all: u64,
+        design: &Design,
+        trials: &[TrialRow],
+        floor: FloorSpec,
+    ) -> Result<Vec<Summary>> {
         summarize(
             std::slice::from_ref(design),
             trials,
@@ -533,7 +504,7 @@ mod tests {
     fn trials_that_do_not_fit_are_refused() {
         let design = design("m", "wcat", 0.8);
         let whole = trials(&design, 100, &[80, 90, 100]);
-        let message = |change: &dyn Fn(&mut Vec<Trial>)| {
+        let message = |change: &dyn Fn(&mut Vec<TrialRow>)| {
             let mut trials = whole.clone();
             change(&mut trials);
             one(&design, &trials, FloorSpec::default())

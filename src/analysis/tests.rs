@@ -49,8 +49,13 @@ pub(crate) fn design(model: &str, method: &str, voltage: f64) -> Design {
     }
 }
 
-/// Trials of a design point on chips 0, 1, ...
-pub(crate) fn trials(design: &Design, images: u64, correct: &[u64]) -> Vec<Trial> {
+/// Rows of the trials of a design point on chips 0, 1, ...
+pub(crate) fn trials(design: &Design, images: u64, correct: &[u64]) -> Vec<TrialRow> {
+    TrialRow::in_order(&timed_trials(design, images, correct))
+}
+
+/// The trials themselves.
+pub(crate) fn timed_trials(design: &Design, images: u64, correct: &[u64]) -> Vec<Trial> {
     let trial = |(chip, &correct): (usize, &u64)| Trial {
         design_id: design.design_id.clone(),
         chip: ChipId(chip as u32),
@@ -66,8 +71,16 @@ pub(crate) fn trials(design: &Design, images: u64, correct: &[u64]) -> Vec<Trial
     correct.iter().enumerate().map(trial).collect()
 }
 
-/// Summaries of three design points, with nulls, and their trials.
-fn sample() -> (Vec<Design>, Vec<Trial>, Vec<Summary>) {
+/// Summaries of three design points, with nulls, and the rows of their trials.
+fn sample() -> (Vec<Design>, Vec<TrialRow>, Vec<Summary>) {
+    let (designs, trials) = timed_sample();
+    let rows = TrialRow::in_order(&trials);
+    let floor = FloorSpec::default();
+    let summaries = summarize(&designs, &rows, floor, StoppedBy::Images, 400, Seed(1)).unwrap();
+    (designs, rows, summaries)
+}
+
+fn timed_sample() -> (Vec<Design>, Vec<Trial>) {
     let mut designs = vec![
         design("b,\"x\"", "wcat", 0.9),
         design("a", "normal", 1.0),
@@ -75,12 +88,10 @@ fn sample() -> (Vec<Design>, Vec<Trial>, Vec<Summary>) {
     ];
     designs[0].training_seed = None;
     designs[0].energy_pj = Some(0.1 + 0.2);
-    let mut all = trials(&designs[0], 100, &[80, 90, 100, 70]);
-    all.extend(trials(&designs[1], 100, &[95; 4]));
-    all.extend(trials(&designs[2], 100, &[95, 94, 93, 33]));
-    let floor = FloorSpec::default();
-    let summaries = summarize(&designs, &all, floor, StoppedBy::Images, 400, Seed(1)).unwrap();
-    (designs, all, summaries)
+    let mut all = timed_trials(&designs[0], 100, &[80, 90, 100, 70]);
+    all.extend(timed_trials(&designs[1], 100, &[95; 4]));
+    all.extend(timed_trials(&designs[2], 100, &[95, 94, 93, 33]));
+    (designs, all)
 }
 
 /// Writes design points in their order.
@@ -88,11 +99,6 @@ fn write_designs(path: &Path, designs: &[Design]) -> crate::error::Result<()> {
     let mut designs = designs.to_vec();
     designs.sort_by(Design::in_order);
     write(path, &designs)
-}
-
-/// Writes trials in their order.
-fn write_trials(path: &Path, trials: &[Trial]) -> crate::error::Result<()> {
-    write(path, &TrialRow::in_order(trials))
 }
 
 #[test]
@@ -110,18 +116,15 @@ fn every_table_reads_back_as_it_was_written_in_both_formats() {
         ..Timing::default()
     }]
     .into_iter()
-    .chain(trials.iter().map(Timing::from))
+    .chain(timed_sample().1.iter().map(Timing::from))
     .collect();
     for kind in ["parquet", "csv"] {
         let path = |name: &str| folder.path().join(format!("{name}.{kind}"));
         write_designs(&path("designs"), &designs).unwrap();
         designs.sort_by(Design::in_order);
         assert_eq!(read::<Design>(&path("designs")).unwrap(), designs);
-        write_trials(&path("trials"), &trials).unwrap();
-        assert_eq!(
-            read::<TrialRow>(&path("trials")).unwrap(),
-            TrialRow::in_order(&trials)
-        );
+        write(&path("trials"), &trials).unwrap();
+        assert_eq!(read::<TrialRow>(&path("trials")).unwrap(), trials);
         write(&path("summary"), &summaries).unwrap();
         assert_eq!(read::<Summary>(&path("summary")).unwrap(), summaries);
         write(&path("timing"), &timings).unwrap();
@@ -167,11 +170,8 @@ fn a_two_level_run_has_the_estimate_and_null_for_what_it_cannot_see() {
     );
     for kind in ["parquet", "csv"] {
         let path = |name: &str| folder.path().join(format!("{name}.{kind}"));
-        write_trials(&path("trials"), &all).unwrap();
-        assert_eq!(
-            read::<TrialRow>(&path("trials")).unwrap(),
-            TrialRow::in_order(&all)
-        );
+        write(&path("trials"), &all).unwrap();
+        assert_eq!(read::<TrialRow>(&path("trials")).unwrap(), all);
         write(&path("summary"), &summaries).unwrap();
         assert_eq!(read::<Summary>(&path("summary")).unwrap(), summaries);
     }
@@ -236,7 +236,7 @@ fn the_columns_are_those_of_the_contract_in_order() {
         .starts_with(&format!("{keys},{summary}\n")));
     let costs = "clean_accuracy,access_energy_relative,energy_relative,energy_pj,area_relative";
     assert_eq!(names(frame(&designs).unwrap()), format!("{keys},{costs}"));
-    let rows = TrialRow::in_order(&trials);
+    let rows = trials;
     assert_eq!(
         names(frame(&rows).unwrap()),
         "schema,design_id,chip,faults,images,correct,accuracy,status,clean_correct,changed,not_finite"
@@ -269,14 +269,16 @@ fn json_has_null_where_a_value_is_missing_and_the_csv_nothing() {
 #[test]
 fn equal_rows_are_equal_bytes_whatever_their_order() {
     let folder = tempfile::tempdir().unwrap();
-    let (designs, trials, summaries) = sample();
+    let summaries = sample().2;
+    let (mut designs, mut trials) = timed_sample();
     let bytes = |designs: &[Design], trials: &[Trial]| {
         let path = |name: &str| folder.path().join(name);
         write_designs(&path("d.parquet"), designs).unwrap();
         write_designs(&path("d.csv"), designs).unwrap();
-        write_trials(&path("t.parquet"), trials).unwrap();
-        let floor = FloorSpec::default();
-        let again = summarize(designs, trials, floor, StoppedBy::Images, 400, Seed(1)).unwrap();
+        write(&path("t.parquet"), &TrialRow::in_order(trials)).unwrap();
+        let (floor, rows) = (FloorSpec::default(), trials.iter().map(TrialRow::from));
+        let rows: Vec<TrialRow> = rows.collect();
+        let again = summarize(designs, &rows, floor, StoppedBy::Images, 400, Seed(1)).unwrap();
         assert_eq!(again, summaries);
         write(&path("s.parquet"), &again).unwrap();
         ["d.parquet", "d.csv", "t.parquet", "s.parquet"].map(|name| fs::read(path(name)).unwrap())
@@ -285,7 +287,6 @@ fn equal_rows_are_equal_bytes_whatever_their_order() {
     for _ in 0..5 {
         assert_eq!(first, bytes(&designs, &trials));
     }
-    let (mut designs, mut trials) = (designs, trials);
     designs.reverse();
     trials.reverse();
     trials.iter_mut().for_each(|trial| trial.seconds *= 2.0);
@@ -417,7 +418,7 @@ fn tables_of_schema_3_are_read_as_top_1_and_count_nothing_that_is_not_finite() {
     expected.iter_mut().for_each(|row| row.not_finite = None);
     let path = of_version(3, without(frame(&summaries).unwrap()));
     assert_eq!(read::<Summary>(&path).unwrap(), expected);
-    let mut rows = TrialRow::in_order(&trials);
+    let mut rows = trials;
     let path = of_version(3, without(frame(&rows).unwrap()));
     rows.iter_mut().for_each(|row| row.not_finite = None);
     assert_eq!(read::<TrialRow>(&path).unwrap(), rows);
@@ -439,8 +440,8 @@ fn tables_of_schema_3_are_read_as_top_1_and_count_nothing_that_is_not_finite() {
 fn what_is_not_finite_is_summed_over_chips_and_lies_among_the_wrong() {
     let design = design("m", "wcat", 0.8);
     let mut all = trials(&design, 100, &[80, 90]);
-    (all[0].not_finite, all[1].not_finite) = (20, 1);
-    let sum = |trials: &[Trial]| {
+    (all[0].not_finite, all[1].not_finite) = (Some(20), Some(1));
+    let sum = |trials: &[TrialRow]| {
         let (floor, stop) = (FloorSpec::default(), StoppedBy::Chips);
         let designs = std::slice::from_ref(&design);
         summarize(designs, trials, floor, stop, 100, Seed(1)).unwrap()[0].not_finite
@@ -449,15 +450,15 @@ fn what_is_not_finite_is_summed_over_chips_and_lies_among_the_wrong() {
     let folder = tempfile::tempdir().unwrap();
     for name in ["t.csv", "t.parquet"] {
         let path = folder.path().join(name);
-        write_trials(&path, &all).unwrap();
+        write(&path, &all).unwrap();
         let read = read::<TrialRow>(&path).unwrap();
         assert_eq!(
             [read[0].not_finite, read[1].not_finite],
             [Some(20), Some(1)]
         );
     }
-    all[0].not_finite = 21;
-    let error = write_trials(&folder.path().join("t.csv"), &all).unwrap_err();
+    all[0].not_finite = Some(21);
+    let error = write(&folder.path().join("t.csv"), &all).unwrap_err();
     assert!(error
         .to_string()
         .contains("`not_finite`: expected at most the 20"));
@@ -467,7 +468,7 @@ fn what_is_not_finite_is_summed_over_chips_and_lies_among_the_wrong() {
 fn a_parquet_column_of_another_type_is_refused() {
     use polars::prelude::{Column, ParquetWriter};
     let path = tempfile::tempdir().unwrap().keep().join("t.parquet");
-    let rows = TrialRow::in_order(&sample().1);
+    let rows = sample().1;
     let write = |column: Column| {
         let mut frame = frame(&rows).unwrap();
         frame.with_column(column).unwrap();
@@ -536,7 +537,7 @@ fn a_table_cut_at_any_byte_is_an_error_that_names_it() {
             }
         }
     };
-    cut("t.parquet", &|p| write_trials(p, &trials).unwrap(), &|p| {
+    cut("t.parquet", &|p| write(p, &trials).unwrap(), &|p| {
         read::<TrialRow>(p).err()
     });
     cut("s.parquet", &|p| write(p, &summaries).unwrap(), &|p| {
@@ -573,11 +574,8 @@ fn the_pareto_table_reads_back() {
     for name in ["pareto.csv", "pareto.parquet"] {
         let path = folder.path().join(name);
         write(&path, &computed.rows()).unwrap();
-        assert_eq!(read_pareto(&path, &summaries).unwrap(), computed);
-        assert!(read_pareto(&path, &summaries[1..])
-            .unwrap_err()
-            .to_string()
-            .contains("`a@0.85vmin`"));
+        let rows = read::<ParetoRow>(&path).unwrap();
+        assert_eq!(json(&rows).unwrap(), json(&computed.rows()).unwrap());
     }
     let records = json(&computed.rows()).unwrap();
     assert_eq!(records[0]["kind"], "hypervolume");
@@ -604,7 +602,7 @@ fn run(name: &str, memory: &str) -> Run {
     Run {
         name: name.into(),
         summaries,
-        trials: trials.iter().map(TrialRow::from).collect(),
+        trials,
         energies: Vec::new(),
     }
 }
@@ -667,11 +665,11 @@ fn a_run_is_read_from_its_folder() {
     write(&path.join(names::SUMMARY), &summaries).unwrap();
     let unfinished = read_run(&path).unwrap_err();
     assert!(matches!(&unfinished, Error::Missing { path, .. } if path.ends_with(names::TRIALS)));
-    write_trials(&path.join(names::TRIALS), &trials).unwrap();
+    write(&path.join(names::TRIALS), &trials).unwrap();
     let run = read_run(&path).unwrap();
     assert_eq!(
         (run.name.as_str(), run.summaries, run.trials),
-        ("quick-1f", summaries, TrialRow::in_order(&trials))
+        ("quick-1f", summaries, trials)
     );
 }
 
@@ -699,7 +697,7 @@ fn a_parquet_file_with_any_byte_changed_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("t.parquet");
     let (_, trials, _) = sample();
-    write_trials(&path, &trials).unwrap();
+    write(&path, &trials).unwrap();
     let (whole, rows) = (fs::read(&path).unwrap(), read::<TrialRow>(&path).unwrap());
     let mut unsealed = 0;
     for place in 0..whole.len() {
@@ -722,7 +720,7 @@ fn a_parquet_file_with_any_byte_changed_is_refused() {
 fn a_parquet_file_of_another_writer_is_read() {
     use polars::prelude::ParquetWriter;
     let mut bytes = Vec::new();
-    let rows = TrialRow::in_order(&sample().1);
+    let rows = sample().1;
     ParquetWriter::new(&mut bytes)
         .finish(&mut frame(&rows).unwrap())
         .unwrap();

@@ -3,7 +3,6 @@
 
 use super::score::{Answers, Score, Tally};
 use super::spread::spread;
-use super::weights::Fresh;
 use super::{Engine, Evaluator, Images, Plain, Weight, ACCESS_IMAGES, NEVER, RUN};
 use crate::code::{FaultsOfActivations, Word};
 use crate::error::{Error, Result};
@@ -56,11 +55,7 @@ impl Engine {
         cancel: &AtomicBool,
     ) -> Result<Tally> {
         let groups = images.parts(self.plan.group);
-        let answers = self.with_changed(changed, |weights| {
-            let weights = Fresh {
-                activations,
-                ..weights
-            };
+        let answers = self.with_changed(changed, activations, |weights| {
             spread(groups.len(), &|share| {
                 self.workers.with(|worker| {
                     share.each(|group| worker.answers(&self.plan, weights, groups[group], cancel));
@@ -134,11 +129,10 @@ impl Evaluator {
             (Some(engine), WeightReads::ByAccess(faults)) => {
                 self.tally_by_access(engine, faults, reads.activations, images, cancel)
             }
-            (None, _) if reads.activations.is_some() => Err(Error::argument(
-                "faults in activations",
-                "a network on the CPU",
-                "one on a GPU",
-            )),
+            (None, _) if reads.activations.is_some() => {
+                let (what, expected) = ("faults in activations", "a network on the CPU");
+                Err(Error::argument(what, expected, "one on a GPU"))
+            }
             (None, WeightReads::Always(words)) => Plain::new(self)?.tally(words, images, cancel),
             (None, WeightReads::ByAccess(faults)) => {
                 Plain::new(self)?.tally_by_access(images, faults, cancel)
@@ -159,11 +153,7 @@ impl Evaluator {
             engine.workers.with(|worker| {
                 share.each(|access| {
                     let weights = self.faulty_weights(&faults(access as u64)?)?;
-                    engine.with_changed(&weights, |weights| {
-                        let weights = Fresh {
-                            activations,
-                            ..weights
-                        };
+                    engine.with_changed(&weights, activations, |weights| {
                         worker.answers(&engine.plan, weights, accesses[access], cancel)
                     })
                 });

@@ -22,14 +22,6 @@ const CACHE: usize = 512 << 10;
 /// Most images at a time.
 const MOST_IMAGES: usize = 16;
 
-fn unfit(network: &Network, layer: usize, expected: &str, found: String) -> Error {
-    Error::argument(
-        format!("weight of {}", network.layers()[layer].name()),
-        expected,
-        found,
-    )
-}
-
 /// Compiles a network.
 ///
 /// # Errors
@@ -137,6 +129,11 @@ impl<'a> Compiler<'a> {
         1 << group.ilog2()
     }
 
+    fn unfit(&self, layer: usize, expected: &str, found: impl Into<String>) -> Error {
+        let what = format!("weight of {}", self.network.layers()[layer].name());
+        Error::argument(what, expected, found)
+    }
+
     /// Layout of vectors of so many features: pixels of one row.
     fn row_of(&self, features: usize) -> Result<Planes> {
         Ok(Planes::new(features, 1, self.group, 0)?.full())
@@ -200,15 +197,12 @@ impl<'a> Compiler<'a> {
                 ..
             } => {
                 if let Some(pooled) = self.pooled[i] {
-                    let (from, to) = (
-                        self.of_value[*input],
-                        self.allocate(Layout::Images(pooled.output())),
-                    );
                     let direct = *pooled.direct();
                     let range = self.room_for(direct.packed_len());
                     let place = Place::new(direct, range, direct.row(), scale.clone());
                     let own = self.weighted(*layer, place, shift, Store::default(), None);
-                    self.call(Kernel::Pooled { pooled, own }, vec![from], to);
+                    let layout = Layout::Images(pooled.output());
+                    let to = self.call_on(Kernel::Pooled { pooled, own }, *input, layout);
                     // the value between the two is nowhere
                     self.of_value.extend([to, to]);
                     self.release(i, step, to);
@@ -223,63 +217,45 @@ impl<'a> Compiler<'a> {
                 padding,
                 relu,
             } => {
-                let (from, to) = (
-                    self.of_value[*input],
-                    self.allocate(Layout::Images(self.images(i + 1)?)),
-                );
-                let (input, output) = (self.images(*input)?, self.images(i + 1)?);
-                if input.lanes() != output.lanes() {
+                let (planes, output) = (self.images(*input)?, self.images(i + 1)?);
+                if planes.lanes() != output.lanes() {
                     return Err(Error::argument("pooling", "one number of lanes", "two"));
                 }
-                let (size, stride, padding, relu) = (*size, *stride, *padding, *relu);
                 let pool = MaxPool {
-                    input,
+                    input: planes,
                     output,
-                    size,
-                    stride,
-                    padding,
-                    relu,
+                    size: *size,
+                    stride: *stride,
+                    padding: *padding,
+                    relu: *relu,
                 };
-                self.call(Kernel::MaxPool(pool), vec![from], to);
-                to
+                self.call_on(Kernel::MaxPool(pool), *input, Layout::Images(output))
             }
             Step::MeanPool {
                 input,
                 windows,
                 padded,
             } => {
-                let (from, output) = (self.of_value[*input], self.images(i + 1)?);
-                let to = self.allocate(Layout::Images(output));
+                let output = self.images(i + 1)?;
                 let pool = MeanPool::new(self.images(*input)?, output, *windows, *padded)?;
-                self.call(Kernel::MeanPool(pool), vec![from], to);
-                to
+                self.call_on(Kernel::MeanPool(pool), *input, Layout::Images(output))
             }
             Step::PaddedShortcut { input, channels } => {
                 let output = self.images(i + 1)?;
                 let shortcut = Shortcut::new(self.images(*input)?, *channels, output.border())?;
                 if shortcut.output() != output {
-                    return Err(Error::argument(
-                        "shortcut",
-                        "16 lanes of channels",
-                        channels.to_string(),
-                    ));
+                    let (expected, found) = ("16 lanes of channels", channels.to_string());
+                    return Err(Error::argument("shortcut", expected, found));
                 }
-                let (from, to) = (self.of_value[*input], self.allocate(Layout::Images(output)));
-                self.call(Kernel::Shortcut(shortcut), vec![from], to);
-                to
+                self.call_on(Kernel::Shortcut(shortcut), *input, Layout::Images(output))
             }
             Step::ChannelMean { input } => {
                 let (planes, output) = (self.images(*input)?, self.vectors(i + 1)?);
-                let (from, to) = (
-                    self.of_value[*input],
-                    self.allocate(Layout::Vectors(output)),
-                );
                 let kernel = Kernel::ChannelMean {
                     input: planes,
                     output,
                 };
-                self.call(kernel, vec![from], to);
-                to
+                self.call_on(kernel, *input, Layout::Vectors(output))
             }
             Step::Linear {
                 input,
@@ -369,12 +345,8 @@ impl<'a> Compiler<'a> {
         let from = self.of_value[*input];
         let to = self.result(i, *input, *add, Layout::Images(output));
         if add.is_some_and(|value| self.kinds[value] != Kind::Images(output)) {
-            return Err(unfit(
-                self.network,
-                *layer,
-                "a result of the residual's shape",
-                format!("{output:?}"),
-            ));
+            let expected = "a result of the residual's shape";
+            return Err(self.unfit(*layer, expected, format!("{output:?}")));
         }
         let store = Store {
             add: add.is_some(),
@@ -441,21 +413,12 @@ impl<'a> Compiler<'a> {
         relu: bool,
     ) -> Result<Buffer> {
         let [outputs, inputs] = *self.network.layers()[layer].weight().dims() else {
-            return Err(unfit(
-                self.network,
-                layer,
-                "a matrix",
-                "another shape".into(),
-            ));
+            return Err(self.unfit(layer, "a matrix", "another shape"));
         };
         let layout = self.layout(input)?;
         if layout.numbers() != inputs {
-            return Err(unfit(
-                self.network,
-                layer,
-                &format!("inputs for {layout:?}"),
-                inputs.to_string(),
-            ));
+            let expected = format!("inputs for {layout:?}");
+            return Err(self.unfit(layer, &expected, inputs.to_string()));
         }
         let (from, vectors) = self.flat(input)?;
         let direct = Direct::new(vectors, outputs, 1, 1, 0, 0)?.full();
@@ -520,7 +483,7 @@ impl<'a> Compiler<'a> {
         let rows = layout.numbers() / outputs;
         if self.layout(input)?.numbers() != rows * inputs {
             let expected = format!("inputs for {layout:?}");
-            return Err(unfit(self.network, layer, &expected, inputs.to_string()));
+            return Err(self.unfit(layer, &expected, inputs.to_string()));
         }
         let (from, to) = (self.as_rows(input)?, Layout::Rows(layout.numbers()));
         let result = match add {
@@ -630,6 +593,13 @@ impl<'a> Compiler<'a> {
         }
     }
 
+    /// A call that reads one value; gives the buffer that it writes.
+    fn call_on(&mut self, kernel: Kernel, input: Value, layout: Layout) -> Buffer {
+        let (from, to) = (self.of_value[input], self.allocate(layout));
+        self.call(kernel, vec![from], to);
+        to
+    }
+
     fn call(&mut self, kernel: Kernel, from: Vec<Buffer>, to: Buffer) {
         self.calls.push(Call { kernel, from, to });
     }
@@ -652,12 +622,7 @@ impl<'a> Compiler<'a> {
     fn finish(mut self, isa: Isa) -> Result<Plan> {
         let unused = self.places.iter().position(Vec::is_empty);
         if let Some(layer) = unused {
-            return Err(unfit(
-                self.network,
-                layer,
-                "a step that uses it",
-                "none".into(),
-            ));
+            return Err(self.unfit(layer, "a step that uses it", "none"));
         }
         let last = self.of_value.len() - 1;
         let (buffer, layout) = self.flat(last)?;

@@ -64,31 +64,12 @@ impl<'a> Plain<'a> {
     pub fn logits(&self, faults: &[(usize, Word)], images: &Images) -> Result<Vec<f32>> {
         let (weights, mut all) = (self.weights(faults)?, Vec::new());
         let network = &self.evaluator.network;
-        visit(
-            network,
-            images,
-            &NEVER,
-            || Ok(&weights),
-            |_, logits| {
-                all.extend_from_slice(logits);
-            },
-        )?;
+        let add = |_: usize, logits: &[f32]| all.extend_from_slice(logits);
+        visit(network, images, &NEVER, || Ok(&weights), add)?;
         Ok(all)
     }
 
-    /// As [`Evaluator::faulty_by_access`].
-    ///
-    /// # Errors
-    /// As [`Evaluator::faulty_by_access`].
-    pub fn faulty_by_access(
-        &self,
-        images: &Images,
-        faults: impl FnMut(u64) -> Result<Vec<(usize, Word)>>,
-    ) -> Result<Score> {
-        Ok(self.tally_by_access(images, faults, &NEVER)?.score())
-    }
-
-    /// Right and wrong answers of [`Self::faulty_by_access`].
+    /// Right and wrong answers where each batch reads other words.
     pub(super) fn tally_by_access(
         &self,
         images: &Images,

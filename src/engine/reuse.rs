@@ -89,23 +89,20 @@ impl Engine {
             .chunks(SETS)
             .flat_map(|jobs| runs.iter().map(move |run| (jobs, *run)))
             .collect();
-        let count = tasks.len();
-        let passes = tasks
-            .into_par_iter()
-            .map(|(jobs, run)| {
-                let pass = |worker: &mut Worker, weights: &mut Weights, part: Part| {
-                    worker.pass(self, weights, &base, jobs, part)
-                };
-                let (tallies, multiplications) = self.in_parts(run, count, pass)?;
-                Ok((jobs, tallies, multiplications))
-            })
-            .collect::<Result<Vec<(&[Job], Vec<Tally>, u64)>>>()?;
-        let multiplications = passes.iter().map(|pass| pass.2).sum();
+        let pass_of = |(jobs, run): &(&'_ [Job], Part)| {
+            let pass = |worker: &mut Worker, weights: &mut Weights, part: Part| {
+                worker.pass(self, weights, &base, jobs, part)
+            };
+            self.in_parts(*run, tasks.len(), pass)
+        };
+        let passes = tasks.par_iter().map(pass_of);
+        let passes = passes.collect::<Result<Vec<(Vec<Tally>, u64)>>>()?;
+        let multiplications = passes.iter().map(|pass| pass.1).sum();
         let mut totals = vec![Tally::default(); sets.len()];
         // the runs of a set come in the order of the images
-        for (jobs, tallies, _) in passes {
+        for ((jobs, _), (tallies, _)) in tasks.iter().zip(passes) {
             for (job, tally) in jobs.iter().zip(tallies) {
-                totals[job.set] = std::mem::take(&mut totals[job.set]).plus(tally);
+                totals[job.set].add_all(tally);
             }
         }
         Ok(Scores {
@@ -128,13 +125,8 @@ impl Worker {
         let plan = &engine.plan;
         weights.change(plan, base.iter().copied());
         let mut answers = vec![Vec::with_capacity(part.len()); jobs.len()];
-        let most = jobs
-            .iter()
-            .map(|job| plan.kept(job.start))
-            .max()
-            .unwrap_or(0)
-            .max(1);
-        let groups_at_once = (KEPT / size_of::<f32>() / most).max(1);
+        let most = jobs.iter().map(|job| plan.kept(job.start)).max();
+        let groups_at_once = (KEPT / size_of::<f32>() / most.unwrap_or(0).max(1)).max(1);
         for part in part.cut(groups_at_once * plan.group) {
             let groups: Vec<Part> = part.cut(plan.group).collect();
             // activations of each group at the start of the jobs at hand
@@ -158,11 +150,8 @@ impl Worker {
                 at = start;
                 let live = plan.live(start);
                 for (job, answers) in jobs.iter().zip(answers) {
-                    let before: Vec<(usize, f32)> = job
-                        .weights
-                        .iter()
-                        .map(|(place, _)| (*place, weights.at(*place)))
-                        .collect();
+                    let places = job.weights.iter().map(|(place, _)| *place);
+                    let before: Vec<_> = places.map(|place| (place, weights.at(place))).collect();
                     weights.change(plan, job.weights.iter().copied());
                     let fresh = weights.refresh(plan)?;
                     for (group, kept) in groups.iter().zip(&kept) {

@@ -100,12 +100,10 @@ impl Answer {
 /// Counts and sums over images seen so far.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Tally {
-    images: u64,
     /// Whether the answer on each image was right.
     right: Vec<bool>,
     classes: Vec<u32>,
     margins: Vec<f32>,
-    correct: u64,
     not_finite: u64,
     loss: f64,
 }
@@ -123,45 +121,33 @@ impl Tally {
         for answers in answers.chunks(run) {
             let mut tally = Self::default();
             answers.iter().for_each(|answer| tally.count(*answer));
-            all = all.plus(tally);
+            all.add_all(tally);
         }
         all
     }
 
     /// One more image that was answered.
     pub(super) fn count(&mut self, answer: Answer) {
-        self.images += 1;
         self.right.push(answer.right);
         self.classes.push(answer.class);
         self.margins.push(answer.margin);
-        self.correct += u64::from(answer.right);
         self.not_finite += u64::from(!answer.finite);
         self.loss += answer.loss;
     }
 
-    /// This and then the other.
-    pub(super) fn plus(mut self, other: Self) -> Self {
+    /// The images of another after these; the sum of its losses is added as one.
+    pub(super) fn add_all(&mut self, other: Self) {
         self.right.extend(other.right);
         self.classes.extend(other.classes);
         self.margins.extend(other.margins);
-        Self {
-            right: self.right,
-            classes: self.classes,
-            margins: self.margins,
-            images: self.images + other.images,
-            correct: self.correct + other.correct,
-            not_finite: self.not_finite + other.not_finite,
-            loss: self.loss + other.loss,
-        }
+        self.not_finite += other.not_finite;
+        self.loss += other.loss;
     }
 
     pub(super) fn score(self) -> Score {
-        let loss = self.loss / self.images.max(1) as f64;
         Score {
-            images: self.images,
-            correct: self.correct,
-            not_finite: self.not_finite,
-            loss,
+            loss: self.loss / self.right.len().max(1) as f64,
+            ..self.answers().score()
         }
     }
 

@@ -70,7 +70,7 @@ impl Engine {
         let mut totals = vec![Tally::default(); turns.len()];
         for tallies in tallies {
             for (total, tally) in totals.iter_mut().zip(tallies) {
-                *total = std::mem::take(total).plus(tally);
+                total.add_all(tally);
             }
         }
         Ok(totals.into_iter().map(Tally::score).collect())

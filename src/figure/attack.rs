@@ -3,9 +3,9 @@
 use super::axes::{Axes, Axis};
 use super::canvas::{Canvas, Color, Stroke};
 use super::curves::percent_label;
-use super::layout::{sheet, Heading, Panel};
+use super::layout::{sheet, Panel};
 use super::legend::{Legend, Sample};
-use super::marker::{marker, Shape};
+use super::marker::{Shape, MARKER};
 use super::palette::PALETTE;
 use super::series::method_order;
 use crate::attack::{AttackRow, Stop};
@@ -14,10 +14,7 @@ use crate::quant::MethodLabel;
 use crate::units::{Bits, Metric};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Dash of random flips.
-const RANDOM: &[f64] = &[9.0, 5.0];
-/// Dash of the target.
-const TARGET: &[f64] = &[2.5, 4.0];
+const TARGET: Stroke = Stroke::dashed(Color::GREY, 1.6, &[2.5, 4.0]);
 /// More models than this get a panel for each width.
 const MOST_MODELS: usize = 7;
 
@@ -53,22 +50,8 @@ pub fn attack(attacks: &[AttackRow], flips: &[FlipRow]) -> String {
             "single attacks",
         );
     }
-    legend.add(
-        Sample::Line(Stroke {
-            color: Color::INK,
-            width: 1.8,
-            dash: RANDOM,
-        }),
-        "random flips",
-    );
-    legend.add(
-        Sample::Line(Stroke {
-            color: Color::GREY,
-            width: 1.6,
-            dash: TARGET,
-        }),
-        "target",
-    );
+    legend.add(Sample::Line(of_random_flips(Color::INK)), "random flips");
+    legend.add(Sample::Line(TARGET), "target");
     for (reached, words) in [(true, "target reached"), (false, "ended before")] {
         if every().any(|(_, so)| *so == reached) {
             legend.add(Sample::Marker(Shape::Circle, Color::INK, !reached), words);
@@ -84,13 +67,11 @@ pub fn attack(attacks: &[AttackRow], flips: &[FlipRow]) -> String {
     } else {
         (440.0, 9)
     };
+    let x = Axis::linear("Flipped bits", -0.02 * most, 1.03 * most, ticks);
+    let y = Axis::linear(&percent_label(metric), -2.0, 102.0, 6);
     let panels = widths.iter().map(|width| Panel {
-        x: Axis::linear("Flipped bits", -0.02 * most, 1.03 * most, ticks),
-        y: Axis::linear(&percent_label(metric), -2.0, 102.0, 6),
-        height,
-        labelled: true,
-        above: None,
         name: width.map_or(String::new(), |bits| format!("{bits} bit")),
+        ..Panel::new(x.clone(), y.clone(), height)
     });
     let panels: Vec<Panel> = panels.collect();
     let rows = panels.chunks(2).map(<[Panel]>::to_vec).collect();
@@ -99,23 +80,11 @@ pub fn attack(attacks: &[AttackRow], flips: &[FlipRow]) -> String {
         .map(|attack| format!("{} on {}", attack.architecture, attack.dataset))
         .collect();
     let networks: Vec<String> = networks.into_iter().collect();
-    let heading = Heading {
-        title: &format!("{} under bit-flip attack", metric.title()),
-        about: &networks.join(" and "),
-    };
-    sheet(heading, rows, 28.0, &legend, |canvas, axes, i| {
-        let ends = axes.x.ends();
+    let title = format!("{} under bit-flip attack", metric.title());
+    let about = networks.join(" and ");
+    sheet([&title, &about], rows, 28.0, &legend, |canvas, axes, i| {
         for target in targets(attacks) {
-            let line = [(ends.0, 100.0 * target), (ends.1, 100.0 * target)];
-            axes.line(
-                canvas,
-                &line,
-                Stroke {
-                    color: Color::GREY,
-                    width: 1.6,
-                    dash: TARGET,
-                },
-            );
+            axes.horizontal(canvas, 100.0 * target, TARGET);
         }
         curves
             .iter()
@@ -219,17 +188,13 @@ fn colors(models: &[&AttackRow], one_panel: bool) -> Vec<Color> {
         .collect()
 }
 
+fn of_random_flips(color: Color) -> Stroke {
+    Stroke::dashed(color, 1.8, &[9.0, 5.0])
+}
+
 fn draw(canvas: &mut Canvas<'_>, axes: &Axes, curve: &Curve<'_>) {
     let random: Vec<&Path> = curve.random.iter().collect();
-    axes.line(
-        canvas,
-        &mean(&random),
-        Stroke {
-            color: curve.color,
-            width: 1.8,
-            dash: RANDOM,
-        },
-    );
+    axes.line(canvas, &mean(&random), of_random_flips(curve.color));
     if curve.search.len() > 1 {
         for (path, _) in &curve.search {
             axes.line(canvas, path, Stroke::solid(curve.color.at(0.5), 1.0));
@@ -238,10 +203,8 @@ fn draw(canvas: &mut Canvas<'_>, axes: &Axes, curve: &Curve<'_>) {
     let search: Vec<&Path> = curve.search.iter().map(|(path, _)| path).collect();
     axes.line(canvas, &mean(&search), Stroke::solid(curve.color, 2.8));
     for (path, reached) in &curve.search {
-        let Some(end) = path.last() else { continue };
-        let at = axes.at(*end);
-        if axes.holds(at) {
-            marker(canvas, at, curve.shape, 5.5, curve.color, !reached);
+        if let Some(end) = path.last() {
+            axes.marker(canvas, *end, (curve.shape, curve.color), MARKER, !reached);
         }
     }
 }

@@ -2,8 +2,9 @@
 //! Which data are drawn is left to the figures.
 
 use super::canvas::{Canvas, Color, Stroke, TextAnchor};
+use super::marker::{marker, Shape};
 use super::text;
-use crate::stats::probit;
+use crate::stats::{ends, probit};
 
 /// Font size of tick labels in pixels.
 pub(super) const TICK_SIZE: f64 = 16.0;
@@ -63,11 +64,14 @@ impl Axis {
         }
     }
 
-    /// A linear axis with names at places.
-    pub(super) fn named(label: &str, (low, high): (f64, f64), ticks: Vec<(f64, String)>) -> Self {
+    /// A linear axis of rows with these names, from the first one down; they are 1 high.
+    pub(super) fn of_rows(label: &str, names: &[&str]) -> Self {
+        let count = names.len();
+        let rows = names.iter().enumerate();
+        let ticks = rows.map(|(i, name)| (middle_of_row(i, count), (*name).to_owned()));
         Self {
-            ticks,
-            ..Self::linear(label, low, high, 1).bare()
+            ticks: ticks.collect(),
+            ..Self::linear(label, 0.0, count as f64, 1).bare()
         }
     }
 
@@ -94,6 +98,7 @@ impl Axis {
             (0.02 * high.abs()).max(1.0)
         };
         let step = step(span, count);
+        // an end that lies on a tick but for a rounding error stays there
         let mut low_end = (((low / step + 1e-6).floor()) * step).max(within.0);
         let mut high_end = (((high / step - 1e-6).ceil()) * step).min(within.1);
         if high_end - low_end < 0.5 * step {
@@ -108,19 +113,14 @@ impl Axis {
     /// A logarithmic axis that holds the positive `values`, and a place for 0 where `zero` is set.
     /// Without a positive value it spans 10⁻⁶ to 1.
     pub(super) fn logarithmic(label: &str, values: impl Iterator<Item = f64>, zero: bool) -> Self {
-        let mut ends = (f64::INFINITY, 0.0_f64);
-        for value in values.filter(|v| *v > 0.0 && v.is_finite()) {
-            ends = (ends.0.min(value), ends.1.max(value));
+        let (mut low, mut high) = ends(values.filter(|v| *v > 0.0 && v.is_finite()));
+        if low > high {
+            (low, high) = (1e-6, 1.0);
         }
-        if ends.1 <= 0.0 {
-            ends = (1e-6, 1.0);
+        (low, high) = (round_down(low.max(1e-15)), round_up(high.max(2e-15)));
+        if high / low < 10.0 {
+            (low, high) = (low / 3.0, (high * 3.0).min(high.max(1.0)));
         }
-        let (low, high) = (round_down(ends.0.max(1e-15)), round_up(ends.1.max(2e-15)));
-        let (low, high) = if high / low < 10.0 {
-            (low / 3.0, (high * 3.0).min(high.max(1.0)))
-        } else {
-            (low, high)
-        };
         let decades: Vec<i32> =
             ((low.log10() - 1e-9).ceil() as i32..=(high.log10() + 1e-9).floor() as i32).collect();
         let every = decades.len().div_ceil(9).max(1);
@@ -156,10 +156,7 @@ impl Axis {
     /// An axis of rates in (0, 1) that is linear in `Φ⁻¹`, on which a normal distribution is a straight line: places
     /// are asked for by probit. Ticks are powers of ten, and 0.5.
     pub(super) fn probit(label: &str, rates: impl Iterator<Item = f64>) -> Self {
-        let (mut low, mut high) = (f64::INFINITY, f64::NEG_INFINITY);
-        for z in rates.map(probit).filter(|z| z.is_finite()) {
-            (low, high) = (low.min(z), high.max(z));
-        }
+        let (low, high) = ends(rates.map(probit).filter(|z| z.is_finite()));
         let pad = 0.04 * (high - low);
         let mut axis = Self::linear(label, low - pad, high + pad, 6);
         let within = |(z, _): &(f64, String)| (axis.low..=axis.high).contains(z);
@@ -213,9 +210,15 @@ impl Axis {
     }
 }
 
+/// Place of a row on an axis of so many, from the first one down.
+pub(super) fn middle_of_row(row: usize, count: usize) -> f64 {
+    count as f64 - row as f64 - 0.5
+}
+
 /// A round step (1, 2 or 5 times a power of ten) that divides a span into about `count` parts.
 fn step(span: f64, count: usize) -> f64 {
     let raw = span / count.max(1) as f64;
+    // a step that is too small by a rounding error alone is not passed over for one of twice its size
     let power = 10f64.powf(raw.log10().floor());
     [1.0, 2.0, 5.0, 10.0]
         .into_iter()
@@ -264,11 +267,19 @@ pub(super) struct Axes {
 impl Axes {
     /// Pixels of a point.
     pub(super) fn at(&self, (x, y): (f64, f64)) -> (f64, f64) {
-        let (left, top, right, bottom) = self.area;
-        (
-            left + (right - left) * self.x.place(x),
-            bottom - (bottom - top) * self.y.place(y),
-        )
+        (self.across(x), self.up(y))
+    }
+
+    /// Pixels from the left edge of the canvas of a value on the horizontal axis.
+    pub(super) fn across(&self, x: f64) -> f64 {
+        let (left, _, right, _) = self.area;
+        left + (right - left) * self.x.place(x)
+    }
+
+    /// Pixels from the upper edge of the canvas of a value on the vertical axis.
+    fn up(&self, y: f64) -> f64 {
+        let (_, top, _, bottom) = self.area;
+        bottom - (bottom - top) * self.y.place(y)
     }
 
     /// True where pixels lie on the plane, its edge included.
@@ -279,15 +290,41 @@ impl Axes {
 
     /// Grid lines, under the data.
     pub(super) fn grid(&self, canvas: &mut Canvas<'_>) {
-        let (left, top, right, bottom) = self.area;
+        let (left, _, right, _) = self.area;
         let stroke = Stroke::solid(Color::GRID, 1.0);
         for (value, _) in &self.x.ticks {
-            let x = left + (right - left) * self.x.place(*value);
-            canvas.line((x, top), (x, bottom), stroke);
+            self.vertical(canvas, *value, stroke);
         }
         for (value, _) in &self.y.ticks {
-            let y = bottom - (bottom - top) * self.y.place(*value);
+            let y = self.up(*value);
             canvas.line((left, y), (right, y), stroke);
+        }
+    }
+
+    /// A line over the whole height at a value of the horizontal axis.
+    pub(super) fn vertical(&self, canvas: &mut Canvas<'_>, x: f64, stroke: Stroke) {
+        let (_, top, _, bottom) = self.area;
+        let x = self.across(x);
+        canvas.line((x, top), (x, bottom), stroke);
+    }
+
+    /// A line over the whole width at a value of the vertical axis; none where the plane does not hold it.
+    pub(super) fn horizontal(&self, canvas: &mut Canvas<'_>, y: f64, stroke: Stroke) {
+        self.line(canvas, &[(self.x.low, y), (self.x.high, y)], stroke);
+    }
+
+    /// A marker of a data point; none where the plane does not hold it.
+    pub(super) fn marker(
+        &self,
+        canvas: &mut Canvas<'_>,
+        point: (f64, f64),
+        (shape, color): (Shape, Color),
+        radius: f64,
+        hollow: bool,
+    ) {
+        let at = self.at(point);
+        if self.holds(at) {
+            marker(canvas, at, shape, radius, color, hollow);
         }
     }
 
@@ -296,62 +333,36 @@ impl Axes {
     pub(super) fn frame(&self, canvas: &mut Canvas<'_>, bottom_labels: bool, tick_width: f64) {
         let (left, top, right, bottom) = self.area;
         let ink = Stroke::solid(Color::INK, 1.2);
-        canvas.outline(
-            &[(left, top), (right, top), (right, bottom), (left, bottom)],
-            Color::INK,
-            1.2,
-        );
+        let corners = [(left, top), (right, top), (right, bottom), (left, bottom)];
+        canvas.outline(&corners, Color::INK, 1.2);
         for value in &self.x.minor {
-            let x = left + (right - left) * self.x.place(*value);
+            let x = self.across(*value);
             canvas.line((x, bottom), (x, bottom + 3.0), ink);
         }
         for value in &self.y.minor {
-            let y = bottom - (bottom - top) * self.y.place(*value);
+            let y = self.up(*value);
             canvas.line((left - 3.0, y), (left, y), ink);
         }
         for (value, label) in &self.x.ticks {
-            let x = left + (right - left) * self.x.place(*value);
+            let x = self.across(*value);
             canvas.line((x, bottom), (x, bottom + 6.0), ink);
             if bottom_labels {
-                canvas.text(
-                    (x, bottom + 18.0),
-                    label,
-                    TICK_SIZE,
-                    Color::INK,
-                    TextAnchor::Center,
-                );
+                canvas.text((x, bottom + 18.0), label, TICK_SIZE, TextAnchor::Center);
             }
         }
         for (value, label) in &self.y.ticks {
-            let y = bottom - (bottom - top) * self.y.place(*value);
+            let y = self.up(*value);
             canvas.line((left - 6.0, y), (left, y), ink);
-            canvas.text(
-                (left - 10.0, y),
-                label,
-                TICK_SIZE,
-                Color::INK,
-                TextAnchor::Right,
-            );
+            canvas.text((left - 10.0, y), label, TICK_SIZE, TextAnchor::Right);
         }
         if bottom_labels && !self.x.label.is_empty() {
             let middle = ((left + right) / 2.0, bottom + 42.0);
-            canvas.text(
-                middle,
-                &self.x.label,
-                LABEL_SIZE,
-                Color::INK,
-                TextAnchor::Center,
-            );
+            canvas.text(middle, &self.x.label, LABEL_SIZE, TextAnchor::Center);
         }
         if !self.y.label.is_empty() {
             let x = (left - 10.0 - tick_width - 18.0).max(12.0);
-            canvas.text(
-                (x, (top + bottom) / 2.0),
-                &self.y.label,
-                LABEL_SIZE,
-                Color::INK,
-                TextAnchor::Upward,
-            );
+            let middle = (x, (top + bottom) / 2.0);
+            canvas.text(middle, &self.y.label, LABEL_SIZE, TextAnchor::Upward);
         }
         if self.x.scale == (Scale::Logarithmic { zero: true }) {
             self.break_marks(canvas);
@@ -409,36 +420,46 @@ impl Axes {
         canvas.polygon(&corners, color);
     }
 
-    /// The part of a segment that lies on the plane (Liang and Barsky).
+    /// The part of a segment that lies on the plane.
     fn clipped(&self, from: (f64, f64), to: (f64, f64)) -> Option<((f64, f64), (f64, f64))> {
-        let (left, top, right, bottom) = self.area;
-        let (dx, dy) = (to.0 - from.0, to.1 - from.1);
-        let (mut start, mut end) = (0.0_f64, 1.0_f64);
-        for (p, q) in [
-            (-dx, from.0 - left),
-            (dx, right - from.0),
-            (-dy, from.1 - top),
-            (dy, bottom - from.1),
-        ] {
-            if p == 0.0 {
-                if q < 0.0 {
-                    return None;
-                }
-            } else if p < 0.0 {
-                start = start.max(q / p);
-            } else {
-                end = end.min(q / p);
-            }
-        }
+        let (start, end) = within(self.area, from, to)?;
         let on = |t: f64| {
+            // the very end, without a rounding error: the next segment begins there
             if t == 1.0 {
-                to
-            } else {
-                (from.0 + t * dx, from.1 + t * dy)
+                return to;
             }
+            (from.0 + t * (to.0 - from.0), from.1 + t * (to.1 - from.1))
         };
-        (start <= end).then(|| (on(start), on(end)))
+        Some((on(start), on(end)))
     }
+}
+
+/// From where to where a segment lies in a rectangle, as fractions of its length (Liang and Barsky); `None` where it
+/// misses it.
+pub(super) fn within(
+    (left, top, right, bottom): (f64, f64, f64, f64),
+    from: (f64, f64),
+    to: (f64, f64),
+) -> Option<(f64, f64)> {
+    let (dx, dy) = (to.0 - from.0, to.1 - from.1);
+    let (mut start, mut end) = (0.0_f64, 1.0_f64);
+    for (p, q) in [
+        (-dx, from.0 - left),
+        (dx, right - from.0),
+        (-dy, from.1 - top),
+        (dy, bottom - from.1),
+    ] {
+        if p == 0.0 {
+            if q < 0.0 {
+                return None;
+            }
+        } else if p < 0.0 {
+            start = start.max(q / p);
+        } else {
+            end = end.min(q / p);
+        }
+    }
+    (start <= end).then_some((start, end))
 }
 
 /// The part of a polygon where `inside` is not negative (Sutherland and Hodgman).

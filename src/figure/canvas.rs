@@ -43,12 +43,13 @@ pub(super) struct Stroke {
 
 impl Stroke {
     /// A solid line.
-    pub(super) fn solid(color: Color, width: f64) -> Self {
-        Self {
-            color,
-            width,
-            dash: &[],
-        }
+    pub(super) const fn solid(color: Color, width: f64) -> Self {
+        Self::dashed(color, width, &[])
+    }
+
+    /// A line of dashes and gaps of these lengths.
+    pub(super) const fn dashed(color: Color, width: f64, dash: &'static [f64]) -> Self {
+        Self { color, width, dash }
     }
 }
 
@@ -192,20 +193,13 @@ impl Canvas<'_> {
         self.polyline(&[from, to], stroke);
     }
 
-    /// One line of text, centred in height on the point.
-    pub(super) fn text(
-        &mut self,
-        at: (f64, f64),
-        what: &str,
-        size: f64,
-        color: Color,
-        anchor: TextAnchor,
-    ) {
-        self.write(at, what, size, color, anchor, FontStyle::Normal);
+    /// One line of text in ink, centred in height on the point.
+    pub(super) fn text(&mut self, at: (f64, f64), what: &str, size: f64, anchor: TextAnchor) {
+        self.colored(at, what, size, Color::INK, anchor);
     }
 
-    /// The same in bold.
-    pub(super) fn bold(
+    /// The same in another colour.
+    pub(super) fn colored(
         &mut self,
         at: (f64, f64),
         what: &str,
@@ -213,17 +207,21 @@ impl Canvas<'_> {
         color: Color,
         anchor: TextAnchor,
     ) {
-        self.write(at, what, size, color, anchor, FontStyle::Bold);
+        self.write(at, what, (size, FontStyle::Normal), color, anchor);
+    }
+
+    /// One line of bold text that starts at the point.
+    pub(super) fn bold(&mut self, at: (f64, f64), what: &str, size: f64, color: Color) {
+        self.write(at, what, (size, FontStyle::Bold), color, TextAnchor::Left);
     }
 
     fn write(
         &mut self,
         at: (f64, f64),
         what: &str,
-        size: f64,
+        (size, weight): (f64, FontStyle),
         color: Color,
         anchor: TextAnchor,
-        weight: FontStyle,
     ) {
         let h = match anchor {
             TextAnchor::Left => HPos::Left,
@@ -337,7 +335,7 @@ mod tests {
             };
             canvas.polyline(&[(0.0, 3.0), (30.0, 20.0), (60.0, 10.0)], dashed);
             canvas.line((0.0, 30.0), (50.0, 30.0), Stroke::solid(Color::GREY, 1.0));
-            canvas.text((20.0, 20.0), "a < b", 12.0, Color::INK, TextAnchor::Left);
+            canvas.text((20.0, 20.0), "a < b", 12.0, TextAnchor::Left);
         });
         assert_eq!(
             (

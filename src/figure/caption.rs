@@ -1,6 +1,7 @@
 //! Captions: what a figure shows, on how many chips and images, what intervals and shading mean.
 
 use super::curves::{self, Intervals};
+use super::memory_model::occurs;
 use super::scene::Scene;
 use super::{text, MemoryCurve};
 use crate::analysis::{accessed, counts_activations, metric, Averaged, Pareto, Summary};
@@ -170,31 +171,27 @@ pub(super) fn memory_model(curves: &[MemoryCurve]) -> String {
     if curves.iter().any(|c| !c.measured.is_empty()) {
         words.push("Markers: measured points.".into());
     }
-    let occurs = |source| {
-        curves
-            .iter()
-            .flat_map(|c| &c.points)
-            .any(|p| p.source == source)
-    };
-    if occurs(BerSource::Measured) {
-        words.push("Solid: inside the measured span, interpolated in probit space.".into());
-    }
-    if occurs(BerSource::Censored) {
-        words.push(
-            "Dashed: between the lowest measured rate and the error-free voltage, the probit line continued."
-                .into(),
-        );
-    }
-    if occurs(BerSource::Extrapolated) {
-        words.push(
-            "Dotted: below the measured span, the last slope continued; not measured.".into(),
-        );
-    }
-    if occurs(BerSource::ErrorFree) {
-        words.push(
-            "The vertical line is the error-free voltage: no failing cell from there upwards."
-                .into(),
-        );
+    for (source, meaning) in [
+        (
+            BerSource::Measured,
+            "Solid: inside the measured span, interpolated in probit space.",
+        ),
+        (
+            BerSource::Censored,
+            "Dashed: between the lowest measured rate and the error-free voltage, the probit line continued.",
+        ),
+        (
+            BerSource::Extrapolated,
+            "Dotted: below the measured span, the last slope continued; not measured.",
+        ),
+        (
+            BerSource::ErrorFree,
+            "The vertical line is the error-free voltage: no failing cell from there upwards.",
+        ),
+    ] {
+        if occurs(curves, source) {
+            words.push(meaning.into());
+        }
     }
     words.join(" ")
 }

@@ -7,13 +7,13 @@ use super::facet::Facet;
 use super::label::Named;
 use super::layout::{Above, Panel};
 use super::legend::{Legend, Sample};
-use super::marker::{marker, Shape, MARKER};
+use super::marker::{Shape, MARKER};
 use super::palette::OTHERS;
 use super::series::{interval, Series, Style};
 use super::text;
 use super::MemoryCurve;
 use crate::analysis::Summary;
-use crate::stats::probit;
+use crate::stats::{ends, probit};
 use crate::units::Metric;
 use crate::units::VoltageUnit;
 use std::collections::BTreeSet;
@@ -83,13 +83,8 @@ impl Intervals {
     /// Bands, unless those of one series take much of the height of the curves, or of their best points where these are
     /// enlarged.
     fn of(strong: &[&Series<'_>], whiskers: bool) -> Self {
-        let means = strong
-            .iter()
-            .flat_map(|series| &series.points)
-            .map(|point| point.mean);
-        let (low, high) = means.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), mean| {
-            (l.min(mean), h.max(mean))
-        });
+        let points = strong.iter().flat_map(|series| &series.points);
+        let (low, high) = ends(points.map(|point| point.mean));
         let is_enlarged = 100.0 * (high - low) > WIDE;
         let best = high - ENLARGED_POINTS / 100.0;
         let fills = strong.iter().any(|series| {
@@ -177,11 +172,8 @@ pub(super) fn draw(
     for curve in &strong {
         for run in &curve.runs {
             let band = run.iter().map(|s| {
-                (
-                    s.x,
-                    s.band.map_or(s.y, |b| b.0),
-                    s.band.map_or(s.y, |b| b.1),
-                )
+                let (low, high) = s.band.unwrap_or((s.y, s.y));
+                (s.x, low, high)
             });
             axes.band(canvas, &band.collect::<Vec<_>>(), curve.style.color.at(0.2));
             if let [point] = run.as_slice() {
@@ -207,11 +199,7 @@ pub(super) fn draw(
 }
 
 fn lines(canvas: &mut Canvas<'_>, axes: &Axes, curve: &Curve, width: f64) {
-    let stroke = Stroke {
-        color: curve.style.color,
-        width,
-        dash: curve.style.dash,
-    };
+    let stroke = Stroke::dashed(curve.style.color, width, curve.style.dash);
     for run in &curve.runs {
         let places: Vec<_> = run.iter().map(|s| (s.x, s.y)).collect();
         axes.line(canvas, &places, stroke);
@@ -221,10 +209,8 @@ fn lines(canvas: &mut Canvas<'_>, axes: &Axes, curve: &Curve, width: f64) {
 fn markers(canvas: &mut Canvas<'_>, axes: &Axes, curve: &Curve, radius: f64) {
     let Style { color, shape, .. } = curve.style;
     for point in curve.runs.iter().flatten() {
-        let at = axes.at((point.x, point.y));
-        if axes.holds(at) {
-            marker(canvas, at, shape, radius, color, point.hollow);
-        }
+        let at = (point.x, point.y);
+        axes.marker(canvas, at, (shape, color), radius, point.hollow);
     }
 }
 
@@ -279,12 +265,9 @@ fn whisker(canvas: &mut Canvas<'_>, axes: &Axes, point: &Point, shift: f64, colo
 
 /// Ends of the points of curves with their bands and whiskers, in per cent; `None` without a point.
 fn span(curves: &[&Curve]) -> Option<(f64, f64)> {
-    let (mut low, mut high) = (f64::INFINITY, f64::NEG_INFINITY);
-    for s in curves.iter().flat_map(|c| c.runs.iter().flatten()) {
-        for (from, to) in [Some((s.y, s.y)), s.band, s.whisker].into_iter().flatten() {
-            (low, high) = (low.min(from), high.max(to));
-        }
-    }
+    let points = curves.iter().flat_map(|c| c.runs.iter().flatten());
+    let spans = points.flat_map(|s| [Some((s.y, s.y)), s.band, s.whisker]);
+    let (low, high) = ends(spans.flatten().flat_map(|(from, to)| [from, to]));
     // Accuracies that are all alike get an axis of about one point, not of their rounding errors.
     let narrow = (0.5 - (high - low) / 2.0).max(0.0);
     (low.is_finite() && high.is_finite()).then_some((low - narrow, high + narrow))
@@ -327,19 +310,18 @@ fn enlarged(curves: &[Curve]) -> Option<(f64, f64)> {
 
 /// The axes of enlargements side by side; `None` where one of the plots has none.
 fn enlarged_axes(plots: &[&Plot], metric: Metric) -> Option<Vec<Axis>> {
-    let ends: Vec<(f64, f64)> = plots
+    let spans: Vec<(f64, f64)> = plots
         .iter()
         .map(|plot| enlarged(&plot.curves))
         .collect::<Option<_>>()?;
-    let low = ends.iter().map(|e| e.0).fold(f64::INFINITY, f64::min);
-    let high = ends.iter().map(|e| e.1).fold(f64::NEG_INFINITY, f64::max);
-    let is_alike = ends.iter().all(|e| e.0 - low <= ALIKE);
+    let (low, high) = ends(spans.iter().flat_map(|(low, high)| [*low, *high]));
+    let is_alike = spans.iter().all(|own| own.0 - low <= ALIKE);
     let label = percent_label(metric) + ENLARGED;
     let axis = |&own: &(f64, f64)| {
         let (low, high) = if is_alike { (low, high) } else { own };
         Axis::rounded(&label, low, high, 5, WITHIN)
     };
-    Some(ends.iter().map(axis).collect())
+    Some(spans.iter().map(axis).collect())
 }
 
 /// The curves of a facet, and the horizontal axis and the marks above it.
@@ -348,6 +330,8 @@ pub(super) struct Plot {
     pub(super) name: String,
     pub(super) x: Axis,
     pub(super) above: Option<Above>,
+    /// The voltage below which rates are extrapolated, where there is one.
+    pub(super) edge: Option<f64>,
     pub(super) curves: Vec<Curve>,
 }
 
@@ -394,18 +378,13 @@ pub(super) fn sides(plots: &[Plot]) -> Vec<Vec<usize>> {
 
 /// A panel of a plot: the upper one has its name and the marks, the lower one the labels.
 pub(super) fn panel(plot: &Plot, y: Axis, height: f64, upper: bool, labelled: bool) -> Panel {
-    Panel {
-        x: plot.x.clone(),
-        y,
-        height,
-        labelled,
-        above: plot.above.clone().filter(|_| upper),
-        name: if upper {
-            plot.name.clone()
-        } else {
-            String::new()
-        },
+    let mut panel = Panel::new(plot.x.clone(), y, height);
+    panel.labelled = labelled;
+    if upper {
+        panel.above = plot.above.clone();
+        panel.name = plot.name.clone();
     }
+    panel
 }
 
 /// The legend entries that explain how means are drawn, and what is grey.
@@ -426,7 +405,7 @@ pub(super) fn explain_as(legend: &mut Legend, plots: &[Plot], band: &str, whiske
             .flat_map(|c| c.runs.iter().flatten())
     };
     if points().any(|s| s.band.is_some()) {
-        legend.add(Sample::Band, band);
+        legend.add(Sample::Patch(Color::GREY.at(0.35)), band);
     }
     if points().any(|s| s.whisker.is_some()) {
         legend.add(Sample::Whisker, whisker);
@@ -451,14 +430,14 @@ pub(super) fn explain_as(legend: &mut Legend, plots: &[Plot], band: &str, whiske
         };
         legend.add(sample, names);
     }
+    if plots.iter().any(|plot| plot.edge.is_some()) {
+        legend.add(Sample::Hatch, "below the measured span");
+    }
 }
 
 /// The label of a voltage axis.
-pub(super) fn voltage_label(unit: VoltageUnit) -> String {
-    match unit {
-        VoltageUnit::Vmin => "Supply voltage (V/Vmin)".into(),
-        VoltageUnit::Volt => "Supply voltage (V)".into(),
-    }
+pub fn voltage_label(unit: VoltageUnit) -> String {
+    format!("Supply voltage ({})", unit.symbol())
 }
 
 /// Labels on a horizontal axis of a figure of so many plots.
@@ -476,10 +455,7 @@ pub(super) fn voltage_axis(
     voltages: impl Iterator<Item = f64>,
     ticks: usize,
 ) -> Axis {
-    let (mut low, mut high) = (f64::INFINITY, f64::NEG_INFINITY);
-    for voltage in voltages.filter(|v| v.is_finite()) {
-        (low, high) = (low.min(voltage), high.max(voltage));
-    }
+    let (mut low, mut high) = ends(voltages.filter(|v| v.is_finite()));
     if low > high {
         (low, high) = (0.5, 1.0);
     }
@@ -516,8 +492,13 @@ pub(super) fn rates_above(points: &[&Summary]) -> Option<Above> {
         .collect();
     known.sort_by(|a, b| a.0.total_cmp(&b.0));
     known.dedup_by(|a, b| a.0 == b.0);
-    let decades: Vec<f64> = (1..=15).map(|e| 10f64.powi(-e)).collect();
-    let mut ticks = placed(&known, &decades);
+    let decades = (1..=15).map(|e| (10f64.powi(-e), text::power_of_ten(-e)));
+    let at = |rate: f64, [(v0, p0), (v1, p1)]: [(f64, f64); 2]| {
+        let between = p0 >= rate && rate >= p1 && p1 > 0.0 && p0 > p1;
+        let part = || (probit(rate) - probit(p0)) / (probit(p1) - probit(p0));
+        between.then(|| v0 + part() * (v1 - v0))
+    };
+    let mut ticks = between(&known, decades, at);
     if ticks.len() < 2 {
         ticks = known
             .iter()
@@ -556,39 +537,33 @@ pub(super) fn voltages_above(points: &[&Summary]) -> Option<Above> {
         return None;
     }
     let (low, high) = (known.first()?.0, known.last()?.0);
-    let mut ticks = Vec::new();
-    for (voltage, name) in Axis::linear("", low, high, 5).ticks() {
-        for pair in known.windows(2) {
-            let ((v0, e0), (v1, e1)) = (pair[0], pair[1]);
-            if (v0..=v1).contains(voltage) {
-                let part = (voltage * voltage - v0 * v0) / (v1 * v1 - v0 * v0);
-                ticks.push((e0 + part * (e1 - e0), name.clone()));
-                break;
-            }
-        }
-    }
+    let axis = Axis::linear("", low, high, 5);
+    let ticks = between(
+        &known,
+        axis.ticks().iter().cloned(),
+        |voltage, [(v0, e0), (v1, e1)]| {
+            let part = || (voltage * voltage - v0 * v0) / (v1 * v1 - v0 * v0);
+            (v0..=v1)
+                .contains(&voltage)
+                .then(|| e0 + part() * (e1 - e0))
+        },
+    );
     let label = voltage_label(unit);
     (ticks.len() > 1).then_some(Above { label, ticks })
 }
 
-/// Voltages at which these falling rates are reached.
-fn placed(known: &[(f64, f64)], rates: &[f64]) -> Vec<(f64, String)> {
-    let mut ticks = Vec::new();
-    for rate in rates {
-        for pair in known.windows(2) {
-            let ((v0, p0), (v1, p1)) = (pair[0], pair[1]);
-            if p0 >= *rate && *rate >= p1 && p1 > 0.0 && p0 > p1 {
-                let (z0, z1) = (probit(p0), probit(p1));
-                let fraction = (probit(*rate) - z0) / (z1 - z0);
-                ticks.push((
-                    v0 + fraction * (v1 - v0),
-                    text::power_of_ten(rate.log10().round() as i32),
-                ));
-                break;
-            }
-        }
-    }
-    ticks
+/// Places of named values, each where the first two neighbours that `at` gives one between have it.
+pub(super) fn between(
+    known: &[(f64, f64)],
+    values: impl Iterator<Item = (f64, String)>,
+    at: impl Fn(f64, [(f64, f64); 2]) -> Option<f64>,
+) -> Vec<(f64, String)> {
+    let place = |(value, name)| {
+        let mut pairs = known.windows(2);
+        let found = pairs.find_map(|pair| at(value, [pair[0], pair[1]]));
+        found.map(|place| (place, name))
+    };
+    values.filter_map(place).collect()
 }
 
 /// The voltage below which at least one memory of the points is extrapolated: the lowest measured
@@ -622,14 +597,9 @@ pub(super) fn hatch_below(canvas: &mut Canvas<'_>, axes: &Axes, edge: Option<f64
     let Some(edge) = edge else { return };
     let (left, top, right, bottom) = axes.area;
     let x = axes.x.place(edge).clamp(0.0, 1.0) * (right - left) + left;
-    canvas.polygon(
-        &[(left, top), (x, top), (x, bottom), (left, bottom)],
-        Color::GREY.at(0.06),
-    );
+    let corners = [(left, top), (x, top), (x, bottom), (left, bottom)];
+    canvas.polygon(&corners, Color::GREY.at(0.06));
     canvas.hatch((left, top), (x, bottom), Color::GREY.at(0.35));
-    canvas.line(
-        (x, top),
-        (x, bottom),
-        Stroke::solid(Color::GREY.at(0.6), 1.0),
-    );
+    let edge = Stroke::solid(Color::GREY.at(0.6), 1.0);
+    canvas.line((x, top), (x, bottom), edge);
 }

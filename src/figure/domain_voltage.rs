@@ -1,10 +1,10 @@
 //! The figure `domain_voltages`: the voltage of each domain at design points that have several.
 
-use super::axes::Axis;
+use super::axes::{middle_of_row, Axis};
 use super::curves;
 use super::layout::{layout, Panel};
 use super::legend::{Legend, Sample};
-use super::marker::{marker, Shape, MARKER};
+use super::marker::{Shape, MARKER};
 use super::palette::PALETTE;
 use super::text::percent;
 use super::{series_labels, Figure};
@@ -36,21 +36,14 @@ pub(super) fn domain_voltages(summaries: &[Summary]) -> Option<Figure> {
             && own.map(|d| d.domain.as_str()).eq(names.iter().copied())
     };
     let drawn: Vec<_> = points.iter().filter(alike).take(MOST).collect();
-    let count = names.len() as f64;
-    let height_of = |place: usize| count - place as f64 - 0.5;
-    let ticks = names.iter().enumerate();
-    let ticks = ticks.map(|(place, name)| (height_of(place), (*name).to_owned()));
     let voltages = drawn
         .iter()
         .flat_map(|(point, _)| point.design.domain_voltages.iter().map(|own| own.voltage));
-    let panel = Panel {
-        x: curves::voltage_axis(unit, voltages, 9),
-        y: Axis::named("Domain", (0.0, count), ticks.collect()),
-        height: ROW * count + 12.0,
-        labelled: true,
-        above: None,
-        name: String::new(),
-    };
+    let panel = Panel::new(
+        curves::voltage_axis(unit, voltages, 9),
+        Axis::of_rows("Domain", &names),
+        ROW * names.len() as f64 + 12.0,
+    );
     let mut legend = Legend::default();
     for (place, (point, label)) in drawn.iter().enumerate() {
         let name = format!(
@@ -67,9 +60,9 @@ pub(super) fn domain_voltages(summaries: &[Summary]) -> Option<Figure> {
             for (domain, own) in point.design.domain_voltages.iter().enumerate() {
                 // points of equal voltage stand one under the other
                 let below = place as f64 - (drawn.len() - 1) as f64 / 2.0;
-                let y = height_of(domain) - 0.2 * below;
-                let at = axes.at((own.voltage, y));
-                marker(canvas, at, Shape::ALL[place], MARKER, PALETTE[place], false);
+                let y = middle_of_row(domain, names.len()) - 0.2 * below;
+                let look = (Shape::ALL[place], PALETTE[place]);
+                axes.marker(canvas, (own.voltage, y), look, MARKER, false);
             }
         }
     });

@@ -5,7 +5,7 @@ use super::canvas::{Color, Stroke};
 use super::curves::{percent_label, voltage_axis};
 use super::layout::{layout, Panel};
 use super::legend::{Legend, Sample};
-use super::marker::{marker, Shape};
+use super::marker::Shape;
 use super::palette::PALETTE;
 use super::Figure;
 use crate::analysis::{Objectives, Summary};
@@ -53,13 +53,11 @@ pub fn energy_terms(
         let rows = energies
             .iter()
             .filter(|row| row.design_id == design.design_id);
-        let (access, leakage) = rows.fold((0.0, 0.0), |(access, leakage), row| {
-            let term = &row.term;
-            (
-                access + term.access_pj.unwrap_or(0.0),
-                leakage + term.leakage_pj.unwrap_or(0.0),
-            )
-        });
+        let (mut access, mut leakage) = (0.0, 0.0);
+        for row in rows {
+            access += row.term.access_pj.unwrap_or(0.0);
+            leakage += row.term.leakage_pj.unwrap_or(0.0);
+        }
         points.push(Point {
             voltage,
             access,
@@ -96,69 +94,42 @@ fn drawn(points: &[Point], of: &Design) -> String {
     for ((name, _), color) in sums.iter().zip(colors) {
         legend.name(Sample::Line(Stroke::solid(color, 2.4)), *name);
     }
-    legend.add(
-        Sample::Marker(Shape::Circle, Color::INK, false),
-        "mean accuracy",
-    );
-    legend.add(
-        Sample::Marker(Shape::Circle, Color::GREY.at(0.5), false),
-        "beaten on more than half of the chips",
-    );
+    let mark = |color| Sample::Marker(Shape::Circle, color, false);
+    legend.add(mark(Color::INK), "mean accuracy");
+    let beaten = "beaten on more than half of the chips";
+    legend.add(mark(Color::GREY.at(0.5)), beaten);
     let x = voltage_axis(of.voltage_unit, points.iter().map(|point| point.voltage), 9);
     let highest = points.iter().map(sums[0].1).fold(0.0, f64::max);
     let energies = Axis::rounded("Energy (pJ)", 0.0, highest, 5, (0.0, f64::MAX));
-    let accuracy = |point: &Point| 100.0 * point.mean;
+    let accuracy: Of = |point| 100.0 * point.mean;
     let lowest = points.iter().map(accuracy).fold(100.0, f64::min);
     let best = points.iter().map(accuracy).fold(0.0, f64::max);
     let accuracies = Axis::rounded(&percent_label(of.metric), lowest, best, 5, (0.0, 100.0));
-    let panel = |y: Axis, height: f64, labelled: bool| Panel {
-        x: x.clone(),
-        y,
-        height,
-        labelled,
-        above: None,
-        name: String::new(),
-    };
     let panels = vec![
-        panel(energies, 300.0, false),
-        panel(accuracies, 190.0, true),
+        Panel::new(x.clone(), energies, 300.0).unlabelled(),
+        Panel::new(x, accuracies, 190.0),
     ];
-    layout(
-        "Energy of an inference by term, and accuracy",
-        panels,
-        28.0,
-        &legend,
-        |canvas, axes, i| {
-            if i == 0 {
-                for ((_, of), color) in sums.iter().zip(colors) {
-                    let line: Vec<(f64, f64)> = points
-                        .iter()
-                        .map(|point| (point.voltage, of(point)))
-                        .collect();
-                    axes.line(canvas, &line, Stroke::solid(color, 2.4));
-                }
-                return;
+    let title = "Energy of an inference by term, and accuracy";
+    layout(title, panels, 28.0, &legend, |canvas, axes, i| {
+        let line = |of: Of| -> Vec<(f64, f64)> {
+            let places = points.iter().map(|point| (point.voltage, of(point)));
+            places.collect()
+        };
+        if i == 0 {
+            for ((_, of), color) in sums.iter().zip(colors) {
+                axes.line(canvas, &line(*of), Stroke::solid(color, 2.4));
             }
-            let line: Vec<(f64, f64)> = points
-                .iter()
-                .map(|point| (point.voltage, accuracy(point)))
-                .collect();
-            axes.line(canvas, &line, Stroke::solid(Color::GREY, 1.4));
-            for point in points {
-                let color = if point.unbeaten < HALF {
-                    Color::GREY.at(0.5)
-                } else {
-                    Color::INK
-                };
-                marker(
-                    canvas,
-                    axes.at((point.voltage, accuracy(point))),
-                    Shape::Circle,
-                    5.0,
-                    color,
-                    false,
-                );
-            }
-        },
-    )
+            return;
+        }
+        axes.line(canvas, &line(accuracy), Stroke::solid(Color::GREY, 1.4));
+        for point in points {
+            let color = if point.unbeaten < HALF {
+                Color::GREY.at(0.5)
+            } else {
+                Color::INK
+            };
+            let at = (point.voltage, accuracy(point));
+            axes.marker(canvas, at, (Shape::Circle, color), 5.0, false);
+        }
+    })
 }

@@ -1,6 +1,6 @@
 //! Names of curves, each beside its curve where it hides least.
 
-use super::axes::Axes;
+use super::axes::{within, Axes};
 use super::canvas::{Canvas, Color, Stroke, TextAnchor};
 use super::text;
 
@@ -69,25 +69,7 @@ impl Rectangle {
 
     /// True where a segment runs through it.
     fn is_crossed(self, (from, to): (Spot, Spot)) -> bool {
-        let (dx, dy) = (to.0 - from.0, to.1 - from.1);
-        let (mut start, mut end) = (0.0_f64, 1.0_f64);
-        for (p, q) in [
-            (-dx, from.0 - self.0),
-            (dx, self.2 - from.0),
-            (-dy, from.1 - self.1),
-            (dy, self.3 - from.1),
-        ] {
-            if p == 0.0 {
-                if q < 0.0 {
-                    return false;
-                }
-            } else if p < 0.0 {
-                start = start.max(q / p);
-            } else {
-                end = end.min(q / p);
-            }
-        }
-        start <= end
+        within((self.0, self.1, self.2, self.3), from, to).is_some()
     }
 }
 
@@ -142,7 +124,7 @@ fn write(canvas: &mut Canvas<'_>, curve: &Named, place: Place) {
     }
     let corners = [(left, top), (right, top), (right, bottom), (left, bottom)];
     canvas.polygon(&corners, Color::WHITE.at(0.8));
-    canvas.text(
+    canvas.colored(
         ((left + right) / 2.0, (top + bottom) / 2.0),
         &curve.name,
         size(curve),

@@ -16,15 +16,6 @@ const BETWEEN: f64 = 24.0;
 const COLUMNS: f64 = 26.0;
 const TITLE_SIZE: f64 = 18.0;
 
-/// The lines over a figure.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Heading<'a> {
-    /// What is on the axes.
-    pub(super) title: &'a str,
-    /// Network, data set and memory; may be empty.
-    pub(super) about: &'a str,
-}
-
 /// Marks along the upper edge of a panel: a second reading of its horizontal axis.
 #[derive(Clone, Debug)]
 pub(super) struct Above {
@@ -51,6 +42,28 @@ pub(super) struct Panel {
     pub(super) name: String,
 }
 
+impl Panel {
+    /// A panel with the labels of its horizontal axis, and nothing over it.
+    pub(super) fn new(x: Axis, y: Axis, height: f64) -> Self {
+        Self {
+            x,
+            y,
+            height,
+            labelled: true,
+            above: None,
+            name: String::new(),
+        }
+    }
+
+    /// The same over a panel that has the labels.
+    pub(super) fn unlabelled(self) -> Self {
+        Self {
+            labelled: false,
+            ..self
+        }
+    }
+}
+
 /// Draws a figure of panels one under the other: `draw` is called for each panel, between its grid and its frame.
 /// `right` is the room kept at the right edge, in pixels.
 pub(super) fn layout(
@@ -60,15 +73,14 @@ pub(super) fn layout(
     legend: &Legend,
     draw: impl Fn(&mut Canvas<'_>, &Axes, usize),
 ) -> String {
-    let heading = Heading { title, about: "" };
     let rows = panels.into_iter().map(|panel| vec![panel]).collect();
-    sheet(heading, rows, right, legend, draw)
+    sheet([title, ""], rows, right, legend, draw)
 }
 
-/// The same with rows of panels side by side, as wide as each other; the panels of a row are alike in height and in
-/// what stands over and under them. Panels are counted row by row.
+/// The same under a title and a second line, which may be empty, with rows of panels side by side, as wide as each other;
+/// the panels of a row are alike in height and in what stands over and under them. Panels are counted row by row.
 pub(super) fn sheet(
-    heading: Heading<'_>,
+    [title, about]: [&str; 2],
     rows: Vec<Vec<Panel>>,
     right: f64,
     legend: &Legend,
@@ -80,21 +92,19 @@ pub(super) fn sheet(
     let columns = rows.iter().map(Vec::len).max().unwrap_or(1) as f64;
     let between = right.max(COLUMNS) + 10.0 + ticks;
     let width = (WIDTH - left - right - (columns - 1.0) * between) / columns;
-    let top = TITLE + if heading.about.is_empty() { 0.0 } else { ABOUT };
+    let top = TITLE + if about.is_empty() { 0.0 } else { ABOUT };
     let body: f64 = rows
         .iter()
         .map(|row| over(row) + height(row) + under(row))
         .sum();
     let whole = (top + body + legend.height() + 14.0).round();
-    let name = [heading.title, heading.about].join(" ");
+    let name = [title, about].join(" ");
     drawn(whole, name.trim(), |canvas| {
-        head(canvas, heading, left);
+        heading(canvas, (left, 20.0), [title, about], WIDTH - left - 12.0);
         let (mut top, mut count) = (top, 0);
         for row in rows {
-            let (plane, next) = (
-                top + over(&row),
-                top + over(&row) + height(&row) + under(&row),
-            );
+            let plane = top + over(&row);
+            let next = plane + height(&row) + under(&row);
             let shared = columns > 1.0 && row[0].labelled;
             let label = row[0].x.label.clone();
             for (column, mut panel) in row.into_iter().enumerate() {
@@ -112,7 +122,7 @@ pub(super) fn sheet(
                 };
                 if !panel.name.is_empty() {
                     let at = (from, top + NAME / 2.0);
-                    canvas.bold(at, &panel.name, LABEL_SIZE, Color::BLACK, TextAnchor::Left);
+                    canvas.bold(at, &panel.name, LABEL_SIZE, Color::BLACK);
                 }
                 axes.grid(canvas);
                 draw(canvas, &axes, count);
@@ -124,7 +134,7 @@ pub(super) fn sheet(
             }
             if shared {
                 let middle = ((left + WIDTH - right) / 2.0, next - BELOW + 42.0);
-                canvas.text(middle, &label, LABEL_SIZE, Color::INK, TextAnchor::Center);
+                canvas.text(middle, &label, LABEL_SIZE, TextAnchor::Center);
             }
             top = next;
         }
@@ -132,26 +142,19 @@ pub(super) fn sheet(
     })
 }
 
-fn head(canvas: &mut Canvas<'_>, heading: Heading<'_>, left: f64) {
-    let room = WIDTH - left - 12.0;
+/// A title and a second line, which may be empty, shortened to a width in pixels.
+pub(super) fn heading(
+    canvas: &mut Canvas<'_>,
+    (left, top): (f64, f64),
+    [title, about]: [&str; 2],
+    room: f64,
+) {
     // bold letters are about a tenth wider than those whose widths are known
-    let title = text::shortened(heading.title, 1.1 * TITLE_SIZE, room);
-    canvas.bold(
-        (left, 20.0),
-        &title,
-        TITLE_SIZE,
-        Color::BLACK,
-        TextAnchor::Left,
-    );
-    if !heading.about.is_empty() {
-        let about = text::shortened(heading.about, TICK_SIZE, room);
-        canvas.text(
-            (left, 46.0),
-            &about,
-            TICK_SIZE,
-            Color::INK,
-            TextAnchor::Left,
-        );
+    let title = text::shortened(title, 1.1 * TITLE_SIZE, room);
+    canvas.bold((left, top), &title, TITLE_SIZE, Color::BLACK);
+    if !about.is_empty() {
+        let about = text::shortened(about, TICK_SIZE, room);
+        canvas.text((left, top + 26.0), &about, TICK_SIZE, TextAnchor::Left);
     }
 }
 
@@ -185,21 +188,10 @@ pub(super) fn upper_marks(canvas: &mut Canvas<'_>, axes: &Axes, marks: &Above) {
         canvas.line((x, top - 6.0), (x, top), Stroke::solid(Color::INK, 1.2));
         let half = text::width(label, TICK_SIZE) / 2.0;
         if x - half > free {
-            canvas.text(
-                (x, top - 17.0),
-                label,
-                TICK_SIZE,
-                Color::INK,
-                TextAnchor::Center,
-            );
+            canvas.text((x, top - 17.0), label, TICK_SIZE, TextAnchor::Center);
             free = x + half + 8.0;
         }
     }
-    canvas.text(
-        ((left + right) / 2.0, top - 40.0),
-        &marks.label,
-        LABEL_SIZE,
-        Color::INK,
-        TextAnchor::Center,
-    );
+    let middle = ((left + right) / 2.0, top - 40.0);
+    canvas.text(middle, &marks.label, LABEL_SIZE, TextAnchor::Center);
 }

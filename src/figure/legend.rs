@@ -24,8 +24,6 @@ pub(super) enum Sample {
     Marker(Shape, Color, bool),
     /// A hatched patch.
     Hatch,
-    /// A shaded patch.
-    Band,
     /// A patch of a colour.
     Patch(Color),
     /// A thin bar with ends.
@@ -53,18 +51,12 @@ impl Legend {
     /// Rows of (x, sample, name).
     fn rows(&self) -> Vec<Row<'_>> {
         let mut rows = Vec::new();
-        let column = self
-            .names
-            .iter()
-            .map(|(_, name)| entry_width(name))
-            .fold(1.0, f64::max);
+        let widths = self.names.iter().map(|(_, name)| entry_width(name));
+        let column = widths.fold(1.0, f64::max);
         let fit = (((USABLE + GAP) / column).floor() as usize).max(1);
         // As many columns as keep the rows equally full: 12 names in 4 columns rather than 5.
-        let columns = self
-            .names
-            .len()
-            .div_ceil(self.names.len().div_ceil(fit).max(1))
-            .max(1);
+        let count = self.names.len();
+        let columns = count.div_ceil(count.div_ceil(fit).max(1)).max(1);
         let left = (WIDTH - columns as f64 * column + GAP).max(2.0 * SIDE) / 2.0;
         for names in self.names.chunks(columns) {
             rows.push(row(names, left, |_| column));
@@ -79,11 +71,8 @@ impl Legend {
             let count = rest.iter().take_while(fits).count().max(1);
             let (notes, others) = rest.split_at(count);
             let width: f64 = notes.iter().map(|(_, note)| entry_width(note)).sum();
-            rows.push(row(
-                notes,
-                (WIDTH - width + GAP).max(2.0 * SIDE) / 2.0,
-                entry_width,
-            ));
+            let left = (WIDTH - width + GAP).max(2.0 * SIDE) / 2.0;
+            rows.push(row(notes, left, entry_width));
             rest = others;
         }
         rows
@@ -101,13 +90,7 @@ impl Legend {
             for (x, sample, name) in row {
                 draw_sample(canvas, sample, x, y);
                 let name = text::shortened(name, SIZE, WIDTH - SIDE - x - SAMPLE - 8.0);
-                canvas.text(
-                    (x + SAMPLE + 8.0, y),
-                    &name,
-                    SIZE,
-                    Color::INK,
-                    TextAnchor::Left,
-                );
+                canvas.text((x + SAMPLE + 8.0, y), &name, SIZE, TextAnchor::Left);
             }
         }
     }
@@ -121,17 +104,12 @@ fn entry_width(name: &str) -> f64 {
 }
 
 fn row(entries: &[(Sample, String)], left: f64, width: impl Fn(&str) -> f64) -> Row<'_> {
-    let mut x = left;
-    let place = |(sample, name): &'_ (Sample, String)| {
+    let (mut x, mut row) = (left, Vec::new());
+    for (sample, name) in entries {
+        row.push((x, *sample, name.as_str()));
         x += width(name);
-        (x - width(name), *sample)
-    };
-    let places: Vec<_> = entries.iter().map(place).collect();
-    places
-        .into_iter()
-        .zip(entries)
-        .map(|((x, sample), (_, name))| (x, sample, name.as_str()))
-        .collect()
+    }
+    row
 }
 
 /// Draws a sample from `x` to the right, centred in height on `y`.
@@ -141,11 +119,7 @@ fn draw_sample(canvas: &mut Canvas<'_>, sample: Sample, x: f64, y: f64) {
     let patch = [(x, top), (right, top), (right, bottom), (x, bottom)];
     match sample {
         Sample::Series(style) => {
-            let stroke = Stroke {
-                color: style.color,
-                width: 2.2,
-                dash: style.dash,
-            };
+            let stroke = Stroke::dashed(style.color, 2.2, style.dash);
             canvas.line((x, y), (right, y), stroke);
             marker(canvas, (middle, y), style.shape, MARKER, style.color, false);
         }
@@ -158,7 +132,6 @@ fn draw_sample(canvas: &mut Canvas<'_>, sample: Sample, x: f64, y: f64) {
             canvas.outline(&patch, Color::GREY.at(0.6), 1.0);
         }
         Sample::Patch(color) => canvas.polygon(&patch, color),
-        Sample::Band => canvas.polygon(&patch, Color::GREY.at(0.35)),
         Sample::Whisker => {
             let thin = Stroke::solid(Color::INK, 1.2);
             canvas.line((middle, top), (middle, bottom), thin);

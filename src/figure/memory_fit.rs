@@ -39,35 +39,19 @@ pub fn memory_fit(name: &str, unit: VoltageUnit, fit: &Fit) -> Figure {
         .flatten();
     let y = Axis::probit("Bit error rate", rates);
     let (_, top) = y.ends();
+    let ratios = Axis::logarithmic("Measured / fitted", ratios.chain([1.0]), false);
     let panels = vec![
-        Panel {
-            x: x.clone(),
-            y,
-            height: 320.0,
-            labelled: false,
-            above: None,
-            name: String::new(),
-        },
-        Panel {
-            x,
-            y: Axis::logarithmic("Measured / fitted", ratios.chain([1.0]), false),
-            height: 180.0,
-            labelled: true,
-            above: None,
-            name: String::new(),
-        },
+        Panel::new(x.clone(), y, 320.0).unlabelled(),
+        Panel::new(x, ratios, 180.0),
     ];
     let mut legend = Legend::default();
     let digits = |p: &crate::memory::Parameter| match p.interval {
         Some(i) => format!("{:.4} ({:.4} to {:.4}) {symbol}", p.value, i.low, i.high),
         None => format!("{:.4} {symbol}", p.value),
     };
-    let line = format!(
-        "fitted: μ = {}, σ = {}",
-        digits(&fit.mu),
-        digits(&fit.sigma)
-    );
-    legend.add(Sample::Line(Stroke::solid(LINE, 2.4)), line);
+    let (mu, sigma) = (digits(&fit.mu), digits(&fit.sigma));
+    let fitted = format!("fitted: μ = {mu}, σ = {sigma}");
+    legend.add(Sample::Line(Stroke::solid(LINE, 2.4)), fitted);
     legend.add(Sample::Marker(Shape::Circle, MEASURED, false), "measured");
     if shown.iter().any(|p| p.interval.is_some()) {
         legend.add(Sample::Whisker, "95 % interval of the measured rate");
@@ -76,31 +60,26 @@ pub fn memory_fit(name: &str, unit: VoltageUnit, fit: &Fit) -> Figure {
         let sample = Sample::Marker(Shape::TriangleDown, MEASURED, true);
         legend.add(sample, "no failure seen: upper end of the interval");
     }
-    let svg = layout(
-        &format!("Fit of {name}"),
-        panels,
-        28.0,
-        &legend,
-        |canvas, axes, i| match i {
-            0 => {
-                let (mu, sigma) = (fit.mu.value, fit.sigma.value);
-                // where all cells fail the probit is infinite: the upper edge
-                let ends = [low.max(mu - sigma * top), high].map(|v| (v, (mu - v) / sigma));
-                axes.line(canvas, &ends, Stroke::solid(LINE, 2.4));
-                let scale = |rate| probit(rate).min(top);
-                shown.iter().for_each(|p| point(canvas, axes, p, scale));
-            }
-            _ => {
-                axes.line(canvas, &[(low, 1.0), (high, 1.0)], Stroke::solid(LINE, 2.4));
-                shown
-                    .iter()
-                    .for_each(|p| point(canvas, axes, p, |rate| rate / p.fitted));
-            }
-        },
-    );
+    let (title, line) = (format!("Fit of {name}"), Stroke::solid(LINE, 2.4));
+    let svg = layout(&title, panels, 28.0, &legend, |canvas, axes, i| {
+        if i == 0 {
+            let (mu, sigma) = (fit.mu.value, fit.sigma.value);
+            // where all cells fail the probit is infinite: the upper edge
+            let ends = [low.max(mu - sigma * top), high].map(|v| (v, (mu - v) / sigma));
+            axes.line(canvas, &ends, line);
+        } else {
+            axes.horizontal(canvas, 1.0, line);
+        }
+        for p in &shown {
+            point(canvas, axes, p, |rate| match i {
+                0 => probit(rate).min(top),
+                _ => rate / p.fitted,
+            });
+        }
+    });
     Figure {
         name: "memory_fit",
-        title: format!("Fit of {name}"),
+        title,
         caption: caption(fit),
         svg,
     }

@@ -5,10 +5,11 @@ use super::canvas::{Canvas, Color, Stroke};
 use super::curves::voltage_axis;
 use super::layout::{layout, Panel};
 use super::legend::{Legend, Sample};
-use super::marker::{marker, Shape};
+use super::marker::{Shape, MARKER};
 use super::palette::PALETTE;
 use super::series::Style;
 use super::{CurvePoint, MemoryCurve};
+use crate::stats::ends;
 use crate::units::{BerSource, VoltageUnit};
 
 const CENSORED: &[f64] = &[9.0, 5.0];
@@ -23,19 +24,15 @@ pub fn memory_model(curves: &[MemoryCurve]) -> String {
         let sample = if curve.measured.is_empty() {
             Sample::Line(Stroke::solid(color, 2.4))
         } else {
-            Sample::Series(Style {
-                color,
-                shape,
-                dash: &[],
-            })
+            let dash = &[];
+            Sample::Series(Style { color, shape, dash })
         };
         legend.name(sample, curve.name.clone());
     }
     if let Some(i) = curves.iter().position(|c| !c.measured.is_empty()) {
-        let (shape, color) = if curves.len() == 1 {
-            (style(i).1, style(i).0)
-        } else {
-            (Shape::Circle, Color::INK)
+        let (color, shape) = match curves {
+            [_] => style(i),
+            _ => (Color::INK, Shape::Circle),
         };
         legend.add(Sample::Marker(shape, color, false), "measured points");
     }
@@ -48,65 +45,30 @@ pub fn memory_model(curves: &[MemoryCurve]) -> String {
         }
         let points = || own.iter().flat_map(|c| &c.points);
         let measured = || own.iter().flat_map(|c| &c.measured);
-        let x = voltage_axis(
-            unit,
-            points().map(|p| p.voltage).chain(measured().map(|m| m.0)),
-            9,
-        );
+        let voltages = points().map(|p| p.voltage).chain(measured().map(|m| m.0));
+        let x = voltage_axis(unit, voltages, 9);
         let rates = points().map(|p| p.ber).chain(measured().map(|m| m.1));
         let y = Axis::logarithmic("Bit error rate", rates.filter(|rate| *rate > 1e-12), false);
-        panels.push(Panel {
-            x: x.clone(),
-            y,
-            height: 300.0,
-            labelled: false,
-            above: None,
-            name: String::new(),
-        });
-        let energies = || {
-            points()
-                .map(|p| p.access_energy_relative)
-                .filter(|e| e.is_finite())
-        };
-        let low = energies().fold(f64::INFINITY, f64::min).min(1.0);
-        let high = energies().fold(1.0, f64::max);
-        let y = Axis::rounded(
-            "Relative access energy",
-            low,
-            high + 0.02,
-            5,
-            (0.0, f64::MAX),
-        );
-        panels.push(Panel {
-            x,
-            y,
-            height: 190.0,
-            labelled: true,
-            above: None,
-            name: String::new(),
-        });
+        panels.push(Panel::new(x.clone(), y, 300.0).unlabelled());
+        let energies = points().map(|p| p.access_energy_relative);
+        let (low, high) = ends(energies.filter(|e| e.is_finite()).chain([1.0]));
+        let label = "Relative access energy";
+        let y = Axis::rounded(label, low, high + 0.02, 5, (0.0, f64::MAX));
+        panels.push(Panel::new(x, y, 190.0));
         units.push(unit);
     }
-    layout(
-        "Memory model: bit error rate and access energy",
-        panels,
-        28.0,
-        &legend,
-        |canvas, axes, i| {
-            for (k, curve) in curves
-                .iter()
-                .enumerate()
-                .filter(|(_, c)| c.voltage_unit == units[i / 2])
-            {
-                let (color, shape) = style(k);
-                if i % 2 == 0 {
-                    rates(canvas, axes, curve, color, shape);
-                } else {
-                    energies(canvas, axes, curve, color);
-                }
+    let title = "Memory model: bit error rate and access energy";
+    layout(title, panels, 28.0, &legend, |canvas, axes, i| {
+        let own = curves.iter().enumerate();
+        for (k, curve) in own.filter(|(_, c)| c.voltage_unit == units[i / 2]) {
+            let (color, shape) = style(k);
+            if i % 2 == 0 {
+                rates(canvas, axes, curve, color, shape);
+            } else {
+                energies(canvas, axes, curve, color);
             }
-        },
-    )
+        }
+    })
 }
 
 fn style(i: usize) -> (Color, Shape) {
@@ -115,44 +77,25 @@ fn style(i: usize) -> (Color, Shape) {
 
 /// Legend entries for the dashes that occur.
 fn explain(legend: &mut Legend, curves: &[MemoryCurve]) {
-    let occurs = |source| {
-        curves
-            .iter()
-            .flat_map(|c| &c.points)
-            .any(|p| p.source == source)
-    };
-    let sample = |dash| {
-        Sample::Line(Stroke {
-            color: Color::INK,
-            width: 2.2,
-            dash,
-        })
-    };
-    let dashes: [(BerSource, &'static [f64], &str); 4] = [
-        (BerSource::Measured, &[], "inside the measured span"),
-        (
-            BerSource::Censored,
-            CENSORED,
-            "censored: fitted line continued",
-        ),
-        (BerSource::Extrapolated, EXTRAPOLATED, "extrapolated"),
-        (BerSource::ErrorFree, ERROR_FREE, "error-free voltage"),
-    ];
-    for (source, dash, name) in dashes {
-        if occurs(source) {
-            let stroke = Stroke {
-                color: Color::GREY,
-                width: 1.4,
-                dash,
-            };
-            let sample = if source == BerSource::ErrorFree {
-                Sample::Line(stroke)
-            } else {
-                sample(dash)
-            };
-            legend.add(sample, name);
+    let part = |dash| Stroke::dashed(Color::INK, 2.2, dash);
+    let censored = "censored: fitted line continued";
+    let error_free = Stroke::dashed(Color::GREY, 1.4, ERROR_FREE);
+    for (source, stroke, name) in [
+        (BerSource::Measured, part(&[]), "inside the measured span"),
+        (BerSource::Censored, part(CENSORED), censored),
+        (BerSource::Extrapolated, part(EXTRAPOLATED), "extrapolated"),
+        (BerSource::ErrorFree, error_free, "error-free voltage"),
+    ] {
+        if occurs(curves, source) {
+            legend.add(Sample::Line(stroke), name);
         }
     }
+}
+
+/// True where a rate of any curve comes from this source.
+pub(super) fn occurs(curves: &[MemoryCurve], source: BerSource) -> bool {
+    let mut points = curves.iter().flat_map(|curve| &curve.points);
+    points.any(|point| point.source == source)
 }
 
 /// Points by rising voltage.
@@ -180,36 +123,15 @@ fn rates(canvas: &mut Canvas<'_>, axes: &Axes, curve: &MemoryCurve, color: Color
         while to + 1 < points.len() && dash(points[to].source, points[to + 1].source) == style {
             to += 1;
         }
-        let run = points[from..=to]
-            .iter()
-            .filter(|p| p.ber > 0.0)
-            .map(|p| (p.voltage, p.ber));
-        axes.line(
-            canvas,
-            &run.collect::<Vec<_>>(),
-            Stroke {
-                color,
-                width: 2.4,
-                dash: style,
-            },
-        );
+        let run = points[from..=to].iter().filter(|p| p.ber > 0.0);
+        let run: Vec<_> = run.map(|p| (p.voltage, p.ber)).collect();
+        axes.line(canvas, &run, Stroke::dashed(color, 2.4, style));
         from = to;
     }
-    if let [only] = points.as_slice() {
-        lone(canvas, axes, (only.voltage, only.ber), color);
-    }
-    if let Some(first) = points.iter().find(|p| p.source == BerSource::ErrorFree) {
-        error_free(canvas, axes, first.voltage, color);
-    }
-    for at in curve
-        .measured
-        .iter()
-        .filter(|m| m.1 > 0.0)
-        .map(|m| axes.at(*m))
-    {
-        if axes.holds(at) {
-            marker(canvas, at, shape, 5.5, color, false);
-        }
+    let all: Vec<_> = points.iter().map(|p| (p.voltage, p.ber)).collect();
+    marks(canvas, axes, &points, &all, color);
+    for at in curve.measured.iter().filter(|m| m.1 > 0.0) {
+        axes.marker(canvas, *at, (shape, color), MARKER, false);
     }
 }
 
@@ -220,32 +142,22 @@ fn energies(canvas: &mut Canvas<'_>, axes: &Axes, curve: &MemoryCurve, color: Co
         .map(|p| (p.voltage, p.access_energy_relative))
         .collect();
     axes.line(canvas, &line, Stroke::solid(color, 2.4));
-    if let [only] = line.as_slice() {
-        lone(canvas, axes, *only, color);
+    marks(canvas, axes, &points, &line, color);
+}
+
+/// The marker of a curve of one point, and the line of its error-free voltage.
+fn marks(
+    canvas: &mut Canvas<'_>,
+    axes: &Axes,
+    points: &[CurvePoint],
+    line: &[(f64, f64)],
+    color: Color,
+) {
+    if let [only] = line {
+        axes.marker(canvas, *only, (Shape::Circle, color), 4.0, true);
     }
     if let Some(first) = points.iter().find(|p| p.source == BerSource::ErrorFree) {
-        error_free(canvas, axes, first.voltage, color);
+        let stroke = Stroke::dashed(color, 1.4, ERROR_FREE);
+        axes.vertical(canvas, first.voltage, stroke);
     }
-}
-
-/// A curve of one point.
-fn lone(canvas: &mut Canvas<'_>, axes: &Axes, point: (f64, f64), color: Color) {
-    let at = axes.at(point);
-    if axes.holds(at) {
-        marker(canvas, at, Shape::Circle, 4.0, color, true);
-    }
-}
-
-fn error_free(canvas: &mut Canvas<'_>, axes: &Axes, voltage: f64, color: Color) {
-    let (left, top, right, bottom) = axes.area;
-    let x = left + (right - left) * axes.x.place(voltage);
-    canvas.line(
-        (x, top),
-        (x, bottom),
-        Stroke {
-            color,
-            width: 1.4,
-            dash: ERROR_FREE,
-        },
-    );
 }

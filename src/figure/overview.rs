@@ -1,15 +1,16 @@
 //! The figure `overview`: what a lower voltage costs in accuracy and saves in energy, in at most three curves.
 
-use super::axes::{Axes, Axis, LABEL_SIZE, TICK_SIZE};
-use super::canvas::{drawn_on, Color, TextAnchor};
+use super::axes::{Axes, Axis, LABEL_SIZE};
+use super::canvas::drawn_on;
 use super::curves::{self, accuracy_points, percent_label, Curve, Intervals};
 use super::label;
-use super::layout::{upper_marks, Above};
+use super::layout::{heading, upper_marks, Above};
 use super::series::{series_over_voltage, Series, DASHES};
-use super::text::{self, capital};
+use super::text::capital;
 use crate::analysis::{energy_scope, metric, Summary, BASELINE};
 use crate::fault::Protection;
 use crate::quant::MethodLabel;
+use crate::stats::ends;
 use crate::units::VoltageUnit;
 
 /// Width and height in pixels: smaller than other figures at the same size of letters, so that these can be read
@@ -19,8 +20,6 @@ const SIZE: (f64, f64) = (640.0, 450.0);
 const TOP: f64 = 120.0;
 const BOTTOM: f64 = SIZE.1 - 62.0;
 const RIGHT: f64 = 24.0;
-/// Font size of the title's first line in pixels.
-const TITLE_SIZE: f64 = 18.0;
 
 /// Draws the curves of [`highlighted`] points, whose energies stand above; the second line of the title is plain.
 pub(super) fn overview(points: &[Summary], unit: VoltageUnit, title: [&str; 2]) -> String {
@@ -45,24 +44,7 @@ pub(super) fn overview(points: &[Summary], unit: VoltageUnit, title: [&str; 2]) 
         area: (left, TOP, SIZE.0 - RIGHT, BOTTOM),
     };
     drawn_on(SIZE, &title.join(" "), |canvas| {
-        let room = SIZE.0 - RIGHT - left;
-        // bold letters are about a tenth wider than those whose widths are known
-        let bold = text::shortened(title[0], 1.1 * TITLE_SIZE, room);
-        canvas.bold(
-            (left, 22.0),
-            &bold,
-            TITLE_SIZE,
-            Color::BLACK,
-            TextAnchor::Left,
-        );
-        let plain = text::shortened(title[1], TICK_SIZE, room);
-        canvas.text(
-            (left, 48.0),
-            &plain,
-            TICK_SIZE,
-            Color::INK,
-            TextAnchor::Left,
-        );
+        heading(canvas, (left, 22.0), title, SIZE.0 - RIGHT - left);
         axes.grid(canvas);
         let edge = curves::extrapolated_below(&drawn_points, &[]);
         curves::hatch_below(canvas, &axes, edge);
@@ -84,16 +66,15 @@ pub(super) fn highlighted(points: &[Summary], first: MethodLabel) -> Vec<Summary
     let Some(first_series) = of_first.min_by_key(|s| s.points[0].design.bits) else {
         return Vec::new();
     };
+    let method = |s: &Series<'_>| s.points[0].design.method;
+    let comparable = all
+        .iter()
+        .filter(|s| method(s) != first && are_comparable(s, first_series));
+    let (of_baseline, others): (Vec<_>, Vec<_>) = comparable.partition(|s| method(s) == BASELINE);
+    let best = |a: &&&Series<'_>, b: &&&Series<'_>| mean_accuracy(a).total_cmp(&mean_accuracy(b));
     let mut chosen = vec![first_series];
-    chosen.extend(all.iter().find(|s| {
-        let method = s.points[0].design.method;
-        method != first && method == BASELINE && are_comparable(s, first_series)
-    }));
-    let others = all.iter().filter(|s| {
-        let method = s.points[0].design.method;
-        method != first && method != BASELINE && are_comparable(s, first_series)
-    });
-    chosen.extend(others.max_by(|a, b| mean_accuracy(a).total_cmp(&mean_accuracy(b))));
+    chosen.extend(of_baseline.first());
+    chosen.extend(others.iter().max_by(best));
     if chosen.len() < 2 {
         return Vec::new();
     }
@@ -144,27 +125,18 @@ fn energies_above(all: &[Series<'_>]) -> Above {
     }
     known.sort_by(|a, b| a.0.total_cmp(&b.0));
     known.dedup_by(|a, b| a.0 == b.0);
-    let low = known.iter().map(|k| k.1).fold(f64::INFINITY, f64::min);
-    let high = known.iter().map(|k| k.1).fold(0.0, f64::max);
-    let mut ticks = Vec::new();
-    for (energy, name) in Axis::linear("", low, high, 5).ticks() {
-        for pair in known.windows(2) {
-            let ((v0, e0), (v1, e1)) = (pair[0], pair[1]);
-            if e0 < e1 && (e0..=e1).contains(energy) {
-                let part = (energy - e0) / (e1 - e0);
-                let voltage = (v0 * v0 + part * (v1 * v1 - v0 * v0)).sqrt();
-                ticks.push((voltage, name.clone()));
-                break;
-            }
-        }
-    }
+    let (low, high) = ends(known.iter().map(|k| k.1));
+    let axis = Axis::linear("", low, high.max(0.0), 5);
+    let at = |energy: f64, [(v0, e0), (v1, e1)]: [(f64, f64); 2]| {
+        let part = || (energy - e0) / (e1 - e0);
+        let squared = || v0 * v0 + part() * (v1 * v1 - v0 * v0);
+        (e0 < e1 && (e0..=e1).contains(&energy)).then(|| squared().sqrt())
+    };
+    let ticks = curves::between(&known, axis.ticks().iter().cloned(), at);
+    let points = all.iter().flat_map(|s| s.points.iter().copied());
+    let scope = capital(energy_scope(points));
     Above {
-        label: format!(
-            "{} (1 = 8 bit at the error-free voltage)",
-            capital(energy_scope(
-                all.iter().flat_map(|s| s.points.iter().copied())
-            ))
-        ),
+        label: format!("{scope} (1 = 8 bit at the error-free voltage)"),
         ticks,
     }
 }

@@ -4,24 +4,17 @@ use super::axes::{Axes, Axis, TICK_SIZE};
 use super::canvas::{Canvas, Color, Stroke, TextAnchor};
 use super::curves::{self, accuracy_points, Curve, Intervals, Plot};
 use super::label::{self, Named};
-use super::layout::{sheet, Heading};
+use super::layout::sheet;
 use super::legend::{Legend, Sample};
-use super::marker::{marker, Shape};
+use super::marker::Shape;
 use super::scene::Scene;
 use super::series::Series;
 use super::text::{self, capital};
 use crate::analysis::{energy_scope, undominated, Pareto, Summary};
+use crate::stats::ends;
 
-const FRONTIER: Stroke = Stroke {
-    color: Color(0, 0, 0, 0.85),
-    width: 2.8,
-    dash: &[],
-};
-const TARGET: Stroke = Stroke {
-    color: Color(90, 90, 90, 1.0),
-    width: 1.2,
-    dash: &[5.0, 4.0],
-};
+const FRONTIER: Stroke = Stroke::solid(Color(0, 0, 0, 0.85), 2.8);
+const TARGET: Stroke = Stroke::dashed(Color(90, 90, 90, 1.0), 1.2, &[5.0, 4.0]);
 /// The axis reaches to the reference energy 1 where the data reach at least this far.
 const NEAR_REFERENCE: f64 = 0.7;
 
@@ -38,6 +31,7 @@ pub(super) fn pareto(scene: &Scene<'_>, pareto: &Pareto) -> String {
             name: facet.name.clone(),
             x: energy_axis(&points, ticks),
             above: curves::voltages_above(&points),
+            edge: None,
             curves: facet.series.iter().map(|s| curve(s, intervals)).collect(),
         }
     });
@@ -74,36 +68,36 @@ pub(super) fn pareto(scene: &Scene<'_>, pareto: &Pareto) -> String {
         );
     }
     let right = if targets.is_empty() { 28.0 } else { 62.0 };
-    let heading = Heading {
-        title: &format!(
-            "{} against {}",
-            scene.metric().title(),
-            scene.energy_scope()
-        ),
-        about: &scene.about,
-    };
-    sheet(heading, rows, right, &legend, |canvas, axes, i| {
-        let curves = &plots[places[i]].curves;
-        if has_targets[i] {
-            draw_targets(canvas, axes, &targets);
-        }
-        let corners = corners(axes, &steps);
-        curves::draw(canvas, axes, curves, |canvas| {
-            axes.line(canvas, &corners, FRONTIER)
-        });
-        let at = axes.at((1.0, 100.0 * pareto.chance));
-        if reference && axes.holds(at) {
-            marker(canvas, at, Shape::Cross, 7.0, Color::BLACK, false);
-        }
-        let mut named = curves::named(axes, curves);
-        named.push(Named {
-            name: String::new(),
-            color: FRONTIER.color,
-            strong: true,
-            lines: vec![corners.iter().map(|corner| axes.at(*corner)).collect()],
-        });
-        label::draw(canvas, axes, &named);
-    })
+    let (measured, energy) = (scene.metric().title(), scene.energy_scope());
+    let title = format!("{measured} against {energy}");
+    sheet(
+        [&title, &scene.about],
+        rows,
+        right,
+        &legend,
+        |canvas, axes, i| {
+            let curves = &plots[places[i]].curves;
+            if has_targets[i] {
+                draw_targets(canvas, axes, &targets);
+            }
+            let corners = corners(axes, &steps);
+            curves::draw(canvas, axes, curves, |canvas| {
+                axes.line(canvas, &corners, FRONTIER)
+            });
+            if reference {
+                let (at, look) = ((1.0, 100.0 * pareto.chance), (Shape::Cross, Color::BLACK));
+                axes.marker(canvas, at, look, 7.0, false);
+            }
+            let mut named = curves::named(axes, curves);
+            named.push(Named {
+                name: String::new(),
+                color: FRONTIER.color,
+                strong: true,
+                lines: vec![corners.iter().map(|corner| axes.at(*corner)).collect()],
+            });
+            label::draw(canvas, axes, &named);
+        },
+    )
 }
 
 /// No line joins points that have a voltage for each domain.
@@ -142,15 +136,8 @@ fn targets(pareto: &Pareto) -> Vec<(String, f64)> {
 }
 
 fn energy_axis(summaries: &[&Summary], ticks: usize) -> Axis {
-    let energies = || {
-        summaries
-            .iter()
-            .map(|s| s.design.energy_relative)
-            .filter(|e| e.is_finite())
-    };
-    let (mut low, mut high) = energies().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), e| {
-        (l.min(e), h.max(e))
-    });
+    let energies = summaries.iter().map(|s| s.design.energy_relative);
+    let (mut low, mut high) = ends(energies.filter(|e| e.is_finite()));
     if low > high {
         (low, high) = (0.0, 1.0);
     }
@@ -178,13 +165,7 @@ fn draw_targets(canvas: &mut Canvas<'_>, axes: &Axes, targets: &[(String, f64)])
         }
         canvas.line((left, y), (right, y), TARGET);
         if y - last >= TICK_SIZE {
-            canvas.text(
-                (right + 8.0, y),
-                name,
-                TICK_SIZE,
-                Color::INK,
-                TextAnchor::Left,
-            );
+            canvas.text((right + 8.0, y), name, TICK_SIZE, TextAnchor::Left);
             last = y;
         }
     }

@@ -1,11 +1,11 @@
 //! The figures `part_losses` and `part_map`: what is lost where faults reach one layer, one bit plane, or one bit plane of
 //! one layer alone.
 
-use super::axes::{Axes, Axis, LABEL_SIZE, TICK_SIZE};
+use super::axes::{middle_of_row, Axes, Axis, LABEL_SIZE, TICK_SIZE};
 use super::canvas::{drawn, Canvas, Color, Stroke, TextAnchor, WIDTH};
 use super::layout::{layout, Panel};
 use super::legend::{Legend, Sample};
-use super::marker::{marker, Shape, MARKER};
+use super::marker::{Shape, MARKER};
 use super::palette::PALETTE;
 use super::{rate, text, Figure};
 use crate::answer::{PartKind, PartLoss};
@@ -33,21 +33,15 @@ pub fn part_losses(rows: &[PartLoss]) -> Option<Figure> {
                 names.push(&row.part);
             }
         }
-        let count = names.len() as f64;
         let label = match kind {
             PartKind::Layer => "Layer",
             _ => "Bit plane",
         };
-        let ticks = names.iter().enumerate();
-        let ticks = ticks.map(|(i, name)| (count - i as f64 - 0.5, (*name).to_owned()));
-        panels.push(Panel {
-            x: Axis::rounded("Loss of accuracy (points)", low, high, 8, (-100.0, 100.0)),
-            y: Axis::named(label, (0.0, count), ticks.collect()),
-            height: ROW * count.max(1.0) + 12.0,
-            labelled: true,
-            above: None,
-            name: String::new(),
-        });
+        panels.push(Panel::new(
+            Axis::rounded("Loss of accuracy (points)", low, high, 8, (-100.0, 100.0)),
+            Axis::of_rows(label, &names),
+            ROW * names.len().max(1) as f64 + 12.0,
+        ));
         places.push(names);
     }
     all().next()?;
@@ -72,12 +66,12 @@ pub fn part_losses(rows: &[PartLoss]) -> Option<Figure> {
             let (Some(place), Some(name)) = (place, name) else {
                 continue;
             };
-            let middle = places[panel].len() as f64 - name as f64 - 0.5;
+            let middle = middle_of_row(name, places[panel].len());
             let y = middle + 0.18 - 0.36 * place as f64;
             let ends = [(100.0 * row.loss_low, y), (100.0 * row.loss_high, y)];
             axes.line(canvas, &ends, Stroke::solid(PALETTE[place], 2.0));
-            let at = axes.at((100.0 * row.loss, y));
-            marker(canvas, at, Shape::ALL[place], MARKER, PALETTE[place], false);
+            let (at, look) = ((100.0 * row.loss, y), (Shape::ALL[place], PALETTE[place]));
+            axes.marker(canvas, at, look, MARKER, false);
         }
     });
     Some(Figure {
@@ -124,7 +118,7 @@ pub fn part_map(rows: &[PartLoss]) -> Option<Figure> {
     );
     let svg = drawn(bottom + 20.0, &title, |canvas| {
         let size = text::shortened(&title, 18.0, WIDTH - 60.0);
-        canvas.bold((24.0, 20.0), &size, 18.0, Color::BLACK, TextAnchor::Left);
+        canvas.bold((24.0, 20.0), &size, 18.0, Color::BLACK);
         let axes = Axes {
             x: Axis::linear("", 0.0, planes as f64, 1).bare(),
             y: Axis::linear("", 0.0, layers.len() as f64, 1).bare(),
@@ -133,25 +127,13 @@ pub fn part_map(rows: &[PartLoss]) -> Option<Figure> {
         for plane in 0..planes {
             let (x, _) = axes.at((plane as f64 + 0.5, 0.0));
             let name = format!("plane{plane}");
-            canvas.text(
-                (x, TOP - 14.0),
-                &name,
-                TICK_SIZE,
-                Color::INK,
-                TextAnchor::Center,
-            );
+            canvas.text((x, TOP - 14.0), &name, TICK_SIZE, TextAnchor::Center);
         }
         for (line, layer) in layers.iter().enumerate() {
             let y = layers.len() as f64 - line as f64;
             let (_, middle) = axes.at((0.0, y - 0.5));
             let name = text::shortened(layer, TICK_SIZE, left - 20.0);
-            canvas.text(
-                (left - 10.0, middle),
-                &name,
-                TICK_SIZE,
-                Color::INK,
-                TextAnchor::Right,
-            );
+            canvas.text((left - 10.0, middle), &name, TICK_SIZE, TextAnchor::Right);
             for plane in 0..planes {
                 let part = format!("{layer}/plane{plane}");
                 if let Some(row) = cells.iter().find(|row| row.part == part) {
@@ -161,7 +143,7 @@ pub fn part_map(rows: &[PartLoss]) -> Option<Figure> {
         }
         let label = "Bit plane (0: the most significant)";
         let at = ((left + WIDTH - RIGHT) / 2.0, TOP - 34.0);
-        canvas.text(at, label, LABEL_SIZE, Color::INK, TextAnchor::Center);
+        canvas.text(at, label, LABEL_SIZE, TextAnchor::Center);
     });
     Some(Figure {
         name: "part_map",
@@ -191,5 +173,5 @@ fn cell(canvas: &mut Canvas<'_>, axes: &Axes, (x, y): (f64, f64), row: &PartLoss
         format!("{:.1}", 100.0 * row.loss)
     };
     let at = axes.at((x + 0.5, y - 0.5));
-    canvas.text(at, &words, TICK_SIZE - 2.0, ink, TextAnchor::Center);
+    canvas.colored(at, &words, TICK_SIZE - 2.0, ink, TextAnchor::Center);
 }

@@ -4,10 +4,11 @@ use super::axes::Axis;
 use super::canvas::{Color, Stroke};
 use super::layout::{layout, Panel};
 use super::legend::{Legend, Sample};
-use super::marker::{marker, Shape};
+use super::marker::Shape;
 use super::palette::PALETTE;
 use super::series::DASHES;
 use super::Figure;
+use crate::stats::ends;
 use crate::train::EpochRow;
 
 /// Places of the colour map viridis (Smith and van der Walt, matplotlib), without its yellow, which is faint on white.
@@ -41,7 +42,7 @@ pub fn range_history(model: &str, quantity: &str, history: &[EpochRow]) -> Optio
             .iter()
             .flat_map(|layer| history.iter().filter_map(|row| value(row, *layer)))
     };
-    let (low, high) = all().fold((f64::INFINITY, 0.0_f64), |(l, h), r| (l.min(r), h.max(r)));
+    let (low, high) = ends(all());
     let y = if high > 10.0 * low {
         Axis::logarithmic(quantity, all(), false)
     } else {
@@ -62,14 +63,7 @@ pub fn range_history(model: &str, quantity: &str, history: &[EpochRow]) -> Optio
         legend.name(Sample::Line(*stroke), history[0].ranges[*layer].0.clone());
     }
     let title = format!("{quantity}s of {model}");
-    let panel = Panel {
-        x,
-        y,
-        height: 400.0,
-        labelled: true,
-        above: None,
-        name: String::new(),
-    };
+    let panel = Panel::new(x, y, 400.0);
     let svg = layout(&title, vec![panel], 28.0, &legend, |canvas, axes, _| {
         for (layer, stroke) in drawn.iter().zip(&strokes) {
             let points = history
@@ -78,14 +72,7 @@ pub fn range_history(model: &str, quantity: &str, history: &[EpochRow]) -> Optio
             let points: Vec<_> = points.collect();
             axes.line(canvas, &points, *stroke);
             if let [only] = points.as_slice() {
-                marker(
-                    canvas,
-                    axes.at(*only),
-                    Shape::Circle,
-                    4.5,
-                    stroke.color,
-                    false,
-                );
+                axes.marker(canvas, *only, (Shape::Circle, stroke.color), 4.5, false);
             }
         }
     });
@@ -110,9 +97,5 @@ fn stroke(i: usize, count: usize) -> Stroke {
     let (a, b) = (DEPTH[from], DEPTH[from + 1]);
     let mix = |a: f64, b: f64| (a + (b - a) * fraction).round() as u8;
     let color = Color(mix(a.0, b.0), mix(a.1, b.1), mix(a.2, b.2), 1.0);
-    Stroke {
-        color,
-        width: 2.0,
-        dash: DASHES[i % DASHES.len()],
-    }
+    Stroke::dashed(color, 2.0, DASHES[i % DASHES.len()])
 }

@@ -61,15 +61,14 @@ impl<'a> Scene<'a> {
         all
     }
 
-    /// Plots for each voltage unit, with the voltage below which rates are extrapolated in each; `curve` draws a series in a
-    /// unit.
+    /// Plots for each voltage unit; `curve` draws a series in a unit.
     pub(super) fn plots_over_voltage(
         &self,
         facets: &[Facet<'a>],
         curve: impl Fn(&Series<'_>, VoltageUnit) -> Curve,
-    ) -> (Vec<Plot>, Vec<Option<f64>>) {
+    ) -> Vec<Plot> {
         let ticks = curves::tick_count(facets.len());
-        let (mut plots, mut edges) = (Vec::new(), Vec::new());
+        let mut plots = Vec::new();
         for unit in curves::units(self.summaries) {
             let is_own = |s: &&Summary| s.design.voltage_unit == unit;
             let points: Vec<&Summary> = self.summaries.iter().filter(is_own).collect();
@@ -85,12 +84,12 @@ impl<'a> Scene<'a> {
                     name: facet.name.clone(),
                     x: x.clone(),
                     above: curves::rates_above(&points),
+                    edge: curves::extrapolated_below(&points, self.memories),
                     curves: own,
                 });
-                edges.push(curves::extrapolated_below(&points, self.memories));
             }
         }
-        (plots, edges)
+        plots
     }
 }
 

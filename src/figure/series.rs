@@ -353,9 +353,6 @@ pub fn series_labels(summaries: &[Summary]) -> Vec<String> {
 
 /// The 95 % interval of the mean: Student's, else the bootstrap's, kept inside [0, 1].
 pub fn interval(summary: &Summary) -> Option<Interval> {
-    let kept = |i: Interval| Interval {
-        low: i.low.clamp(0.0, 1.0),
-        high: i.high.clamp(0.0, 1.0),
-    };
-    summary.student.or(summary.bootstrap).map(kept)
+    let known = summary.student.or(summary.bootstrap);
+    known.map(Interval::of_fraction)
 }

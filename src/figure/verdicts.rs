@@ -10,12 +10,9 @@ use super::palette::PALETTE;
 use super::series::Style;
 use super::Figure;
 use crate::answer::{AnswerRow, EvidenceRow, Verdict};
+use crate::stats::ends;
 
-const GOAL: Stroke = Stroke {
-    color: Color(90, 90, 90, 1.0),
-    width: 1.4,
-    dash: &[5.0, 4.0],
-};
+const GOAL: Stroke = Stroke::dashed(Color(90, 90, 90, 1.0), 1.4, &[5.0, 4.0]);
 
 /// Draws the figure; `None` where the check saw no chip.
 pub fn verdicts(rows: &[AnswerRow], evidence: &[EvidenceRow]) -> Option<Figure> {
@@ -46,41 +43,28 @@ pub fn verdicts(rows: &[AnswerRow], evidence: &[EvidenceRow]) -> Option<Figure> 
     let mut goals: Vec<f64> = seen.iter().map(|row| 100.0 * row.goal).collect();
     goals.sort_by(f64::total_cmp);
     goals.dedup();
-    let ends = seen
+    let values = seen
         .iter()
         .flat_map(|row| [row.value_low, row.value_high, row.goal]);
-    let (low, high) = ends.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), x| {
-        (low.min(100.0 * x), high.max(100.0 * x))
-    });
+    let (low, high) = ends(values.map(|x| 100.0 * x));
     let label = if of_yield {
         "Chips that reach the floor (%)"
     } else {
         "Mean accuracy over chips (%)"
     };
     legend.add(Sample::Whisker, "one-sided bounds");
-    legend.add(
-        Sample::Marker(Shape::Circle, Color::INK, false),
-        "shown to hold",
-    );
-    legend.add(
-        Sample::Marker(Shape::Circle, Color::INK, true),
-        "not shown to hold",
-    );
+    let mark = |hollow| Sample::Marker(Shape::Circle, Color::INK, hollow);
+    legend.add(mark(false), "shown to hold");
+    legend.add(mark(true), "not shown to hold");
     legend.add(Sample::Line(GOAL), "to be reached");
     let voltages = seen.iter().map(|row| row.voltage);
-    let panel = Panel {
-        x: curves::voltage_axis(first.voltage_unit, voltages, 9),
-        y: Axis::rounded(label, low, high, 6, (0.0, 100.0)),
-        height: 420.0,
-        labelled: true,
-        above: None,
-        name: String::new(),
-    };
+    let x = curves::voltage_axis(first.voltage_unit, voltages, 9);
+    let y = Axis::rounded(label, low, high, 6, (0.0, 100.0));
+    let panel = Panel::new(x, y, 420.0);
     let title = "What fresh chips showed against supply voltage";
     let svg = layout(title, vec![panel], 28.0, &legend, |canvas, axes, _| {
-        let (left, right) = axes.x.ends();
         for goal in &goals {
-            axes.line(canvas, &[(left, *goal), (right, *goal)], GOAL);
+            axes.horizontal(canvas, *goal, GOAL);
         }
         curves::draw(canvas, axes, &all, |_| ());
     });

@@ -4,7 +4,7 @@
 use super::canvas::Color;
 use super::palette::PALETTE;
 use crate::net::LayerWeights;
-use crate::stats::{quantile, sorted};
+use crate::stats::{ends, quantile, sorted};
 
 /// Colour of float weights.
 pub(super) const FLOAT: Color = PALETTE[0];
@@ -39,9 +39,9 @@ const BARS: f64 = 60.0;
 
 /// Bars of equal width from the lowest weight to the highest.
 pub(super) fn plain_bars(values: &[f32]) -> Vec<Bar> {
-    let low = values.iter().fold(f32::INFINITY, |a, w| a.min(*w));
-    let high = values.iter().fold(f32::NEG_INFINITY, |a, w| a.max(*w));
-    float_bars(values, f64::from(low), f64::from(high - low) / BARS)
+    let (low, high) = ends(values.iter().map(|w| f64::from(*w)));
+    // in the precision of the weights, as their bars lie
+    float_bars(values, low, f64::from(high as f32 - low as f32) / BARS)
 }
 
 /// One bar for each code of a layer, around its weight; plain bars where output channels have their own steps; empty

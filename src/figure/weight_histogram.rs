@@ -10,6 +10,7 @@ use super::weight_density::{
 };
 use super::Figure;
 use crate::net::LayerWeights;
+use crate::stats::ends;
 
 const TITLE: f64 = 44.0;
 const HEIGHT: f64 = 150.0;
@@ -20,11 +21,7 @@ const GAP: f64 = 58.0;
 const RIGHT: f64 = 24.0;
 /// Most bars of a panel: fewer pixels than that would hide them.
 const MOST_BARS: f64 = 80.0;
-const LIMIT: Stroke = Stroke {
-    color: Color::GREY,
-    width: 1.4,
-    dash: &[5.0, 4.0],
-};
+const LIMIT: Stroke = Stroke::dashed(Color::GREY, 1.4, &[5.0, 4.0]);
 
 /// Bars of one layer.
 struct Bars {
@@ -50,33 +47,18 @@ pub fn weight_histogram(model: &str, layers: &[LayerWeights]) -> Figure {
     let title = format!("Weights of {model}");
     let svg = drawn(height, &title, |canvas| {
         let width = (WIDTH - LEFT - RIGHT - columns as f64 * GAP) / columns as f64;
-        canvas.bold(
-            (LEFT, 20.0),
-            &text::shortened(&title, 18.0, WIDTH - 60.0),
-            18.0,
-            Color::BLACK,
-            TextAnchor::Left,
-        );
+        let shown = text::shortened(&title, 18.0, WIDTH - 60.0);
+        canvas.bold((LEFT, 20.0), &shown, 18.0, Color::BLACK);
         for (i, layer) in layers.iter().enumerate() {
             let left = LEFT + GAP + (i % columns) as f64 * (width + GAP);
             let top = TITLE + (i / columns) as f64 * pitch + ABOVE;
             panel(canvas, layer, (left, top, left + width, top + HEIGHT));
         }
+        let density = "Probability density (1 / weight)";
         let middle = (18.0, (TITLE + body) / 2.0);
-        canvas.text(
-            middle,
-            "Probability density (1 / weight)",
-            LABEL_SIZE,
-            Color::INK,
-            TextAnchor::Upward,
-        );
-        canvas.text(
-            (WIDTH / 2.0, body + 12.0),
-            "Weight",
-            LABEL_SIZE,
-            Color::INK,
-            TextAnchor::Center,
-        );
+        canvas.text(middle, density, LABEL_SIZE, TextAnchor::Upward);
+        let below = (WIDTH / 2.0, body + 12.0);
+        canvas.text(below, "Weight", LABEL_SIZE, TextAnchor::Center);
         legend.draw(canvas, body + 30.0);
     });
     let caption = if stored {
@@ -96,8 +78,7 @@ pub fn weight_histogram(model: &str, layers: &[LayerWeights]) -> Figure {
 fn panel(canvas: &mut Canvas<'_>, layer: &LayerWeights, area: (f64, f64, f64, f64)) {
     let bars = bars(layer);
     let all = || bars.float.iter().chain(&bars.stored);
-    let low = all().map(|b| b.low).fold(f64::INFINITY, f64::min);
-    let high = all().map(|b| b.high).fold(f64::NEG_INFINITY, f64::max);
+    let (low, high) = ends(all().flat_map(|b| [b.low, b.high]));
     let top = all().map(|b| b.density).fold(0.0, f64::max);
     let (low, high) = if low < high { (low, high) } else { (-1.0, 1.0) };
     let pad = 0.03 * (high - low);
@@ -128,8 +109,7 @@ fn panel(canvas: &mut Canvas<'_>, layer: &LayerWeights, area: (f64, f64, f64, f6
         .limits()
         .map(|(low, high)| [f64::from(low), f64::from(high)]);
     for limit in limits.into_iter().flatten() {
-        let x = axes.at((limit, 0.0)).0;
-        canvas.line((x, area.1), (x, area.3), LIMIT);
+        axes.vertical(canvas, limit, LIMIT);
     }
     axes.frame(canvas, true, 0.0);
     let clipped = layer
@@ -140,14 +120,8 @@ fn panel(canvas: &mut Canvas<'_>, layer: &LayerWeights, area: (f64, f64, f64, f6
         .map_or(0.0, |clipped| text::width(clipped, 14.0) + 10.0);
     // bold letters are wider
     let name = text::shortened(&layer.name, 15.0, (area.2 - area.0 - beside) / 1.12);
-    canvas.bold(
-        (area.0, area.1 - 12.0),
-        &name,
-        15.0,
-        Color::INK,
-        TextAnchor::Left,
-    );
-    canvas.text(
+    canvas.bold((area.0, area.1 - 12.0), &name, 15.0, Color::INK);
+    canvas.colored(
         (area.2, area.1 - 12.0),
         &clipped.unwrap_or_default(),
         14.0,
@@ -171,11 +145,10 @@ fn bars(layer: &LayerWeights) -> Bars {
             stored: codes,
         };
     };
-    let low = values.iter().fold(f32::INFINITY, |a, w| a.min(*w));
-    let high = values.iter().fold(f32::NEG_INFINITY, |a, w| a.max(*w));
+    let (low, high) = ends(values.iter().map(|w| f64::from(*w)));
     let first = codes.first().map_or(0.0, |b| b.low);
     let last = codes.last().map_or(0.0, |b| b.high);
-    let span = f64::from(high).max(last) - f64::from(low).min(first);
+    let span = high.max(last) - low.min(first);
     let power = (span / spacing / MOST_BARS).log2().ceil();
     let float = float_bars(&values, first, spacing * power.exp2());
     Bars {

@@ -8,7 +8,8 @@ use super::text;
 use super::weight_density::{joined, smooth, stored_bars, Bar, FLOAT, STORED};
 use super::Figure;
 use crate::net::LayerWeights;
-use crate::quant::max_abs;
+use crate::quant::{max_abs, StoredWeight};
+use crate::stats::ends;
 
 const TITLE: f64 = 44.0;
 const HEIGHT: f64 = 300.0;
@@ -20,6 +21,7 @@ const MOST: usize = 20;
 const TAIL: f64 = 5e-4;
 
 /// One layer in units of its range.
+#[derive(Default)]
 struct Violin {
     float: Vec<(f64, f64)>,
     stored: Vec<Bar>,
@@ -34,20 +36,11 @@ pub fn weight_violin(model: &str, layers: &[LayerWeights]) -> Figure {
     } else {
         "Weight / largest weight"
     };
-    let ends = |of: fn(f64, f64) -> f64, start: f64| {
-        violins
-            .iter()
-            .flat_map(|v| v.float.iter().map(|p| p.0))
-            .fold(start, of)
-    };
     let edge = if stored { 1.0 } else { 0.0 };
-    let y = Axis::rounded(
-        label,
-        ends(f64::min, -edge) - 0.06,
-        ends(f64::max, edge) + 0.06,
-        6,
-        (f64::MIN, f64::MAX),
-    );
+    let drawn_weights = violins.iter().flat_map(|v| v.float.iter().map(|p| p.0));
+    let (low, high) = ends(drawn_weights.chain([-edge, edge]));
+    let all = (f64::MIN, f64::MAX);
+    let y = Axis::rounded(label, low - 0.06, high + 0.06, 6, all);
     let rows = layers.len().div_ceil(MOST).max(1);
     let per_row = layers.len().div_ceil(rows).max(1);
     let slot = (WIDTH - LEFT - RIGHT) / per_row as f64;
@@ -68,58 +61,40 @@ pub fn weight_violin(model: &str, layers: &[LayerWeights]) -> Figure {
     }
     let body = TITLE + rows as f64 * (HEIGHT + below);
     let title = format!("Weights of {model}");
-    let svg = drawn(
-        (body + 26.0 + legend.height() + 12.0).round(),
-        &title,
-        |canvas| {
-            canvas.bold(
-                (LEFT, 20.0),
-                &text::shortened(&title, 18.0, WIDTH - 120.0),
-                18.0,
-                Color::BLACK,
-                TextAnchor::Left,
-            );
-            for (row, (layers, violins)) in layers
-                .chunks(per_row)
-                .zip(violins.chunks(per_row))
-                .enumerate()
-            {
-                let top = TITLE + row as f64 * (HEIGHT + below);
-                let x = Axis::linear("", 0.0, per_row as f64, 1).bare();
-                let axes = Axes {
-                    x,
-                    y: y.clone(),
-                    area: (LEFT, top, WIDTH - RIGHT, top + HEIGHT),
-                };
-                axes.grid(canvas);
-                for (i, violin) in violins.iter().enumerate() {
-                    draw(canvas, &axes, violin, i as f64 + 0.5, 0.45);
-                }
-                axes.frame(canvas, false, axes.y.tick_width());
-                for (i, layer) in layers.iter().enumerate() {
-                    let name = text::shortened(&layer.name, TICK_SIZE, widest.max(slot - 8.0));
-                    let x = LEFT + (i as f64 + 0.5) * slot;
-                    let (y, anchor) = if upright {
-                        (
-                            top + HEIGHT + 10.0 + text::width(&name, TICK_SIZE) / 2.0,
-                            TextAnchor::Upward,
-                        )
-                    } else {
-                        (top + HEIGHT + 18.0, TextAnchor::Center)
-                    };
-                    canvas.text((x, y), &name, TICK_SIZE, Color::INK, anchor);
-                }
+    let height = (body + 26.0 + legend.height() + 12.0).round();
+    let svg = drawn(height, &title, |canvas| {
+        let shown = text::shortened(&title, 18.0, WIDTH - 120.0);
+        canvas.bold((LEFT, 20.0), &shown, 18.0, Color::BLACK);
+        let rows = layers.chunks(per_row).zip(violins.chunks(per_row));
+        for (row, (layers, violins)) in rows.enumerate() {
+            let top = TITLE + row as f64 * (HEIGHT + below);
+            let x = Axis::linear("", 0.0, per_row as f64, 1).bare();
+            let axes = Axes {
+                x,
+                y: y.clone(),
+                area: (LEFT, top, WIDTH - RIGHT, top + HEIGHT),
+            };
+            axes.grid(canvas);
+            for (i, violin) in violins.iter().enumerate() {
+                draw(canvas, &axes, violin, i as f64 + 0.5, 0.45);
             }
-            canvas.text(
-                ((LEFT + WIDTH - RIGHT) / 2.0, body + 6.0),
-                "Layer",
-                LABEL_SIZE,
-                Color::INK,
-                TextAnchor::Center,
-            );
-            legend.draw(canvas, body + 22.0);
-        },
-    );
+            axes.frame(canvas, false, axes.y.tick_width());
+            for (i, layer) in layers.iter().enumerate() {
+                let name = text::shortened(&layer.name, TICK_SIZE, widest.max(slot - 8.0));
+                let x = LEFT + (i as f64 + 0.5) * slot;
+                let half = text::width(&name, TICK_SIZE) / 2.0;
+                let (y, anchor) = if upright {
+                    (top + HEIGHT + 10.0 + half, TextAnchor::Upward)
+                } else {
+                    (top + HEIGHT + 18.0, TextAnchor::Center)
+                };
+                canvas.text((x, y), &name, TICK_SIZE, anchor);
+            }
+        }
+        let middle = ((LEFT + WIDTH - RIGHT) / 2.0, body + 6.0);
+        canvas.text(middle, "Layer", LABEL_SIZE, TextAnchor::Center);
+        legend.draw(canvas, body + 22.0);
+    });
     Figure {
         name: "weight_violin",
         title,
@@ -148,33 +123,26 @@ fn violin(layer: &LayerWeights) -> Violin {
         None => f64::from(max_abs(&layer.values)),
     };
     if !(unit > 0.0 && unit.is_finite()) {
-        return Violin {
-            float: Vec::new(),
-            stored: Vec::new(),
-        };
+        return Violin::default();
     }
     let bar = |b: Bar| Bar {
         low: b.low / unit,
         high: b.high / unit,
         density: b.density * unit,
     };
+    let float = smooth(&layer.values, TAIL).into_iter();
+    // a bar for each of more codes would be about a pixel thick
+    let is_fine = |s: &StoredWeight| s.format.bits() > 6 && s.step().is_some();
+    let many = match &layer.stored {
+        Some(stored) if is_fine(stored) => 4,
+        _ => 1,
+    };
+    let stored = joined(&stored_bars(layer), many).into_iter();
     Violin {
-        float: smooth(&layer.values, TAIL)
-            .into_iter()
+        float: float
             .map(|(x, density)| (x / unit, density * unit))
             .collect(),
-        stored: joined(
-            &stored_bars(layer),
-            4usize.pow(u32::from(
-                layer
-                    .stored
-                    .as_ref()
-                    .is_some_and(|s| s.format.bits() > 6 && s.step().is_some()),
-            )),
-        )
-        .into_iter()
-        .map(bar)
-        .collect(),
+        stored: stored.map(bar).collect(),
     }
 }
 
@@ -218,9 +186,6 @@ fn draw(canvas: &mut Canvas<'_>, axes: &Axes, violin: &Violin, middle: f64, half
     }
     let (x, top) = axes.at((middle, axes.y.ends().1));
     let bottom = axes.at((middle, axes.y.ends().0)).1;
-    canvas.line(
-        (x, bottom),
-        (x, top),
-        Stroke::solid(Color::GREY.at(0.5), 0.8),
-    );
+    let axis = Stroke::solid(Color::GREY.at(0.5), 0.8);
+    canvas.line((x, bottom), (x, top), axis);
 }

@@ -1,14 +1,15 @@
 //! The figure `yield_voltage`: the fraction of chips at or above an accuracy floor against supply voltage.
 
 use super::axes::{Axes, Axis};
-use super::curves::{self, Curve, Point};
+use super::curves::{self, Curve, Plot, Point};
 use super::label;
-use super::layout::{sheet, Heading};
-use super::legend::{Legend, Sample};
+use super::layout::sheet;
+use super::legend::Legend;
 use super::scene::Scene;
 use super::series::Series;
 use super::text;
 use crate::analysis::Summary;
+use crate::stats::ends;
 use crate::units::VoltageUnit;
 
 /// Draws the figure: plots for each voltage unit.
@@ -20,12 +21,9 @@ pub(super) fn yield_voltage(scene: &Scene<'_>) -> String {
             s.name.clone()
         }
     });
-    let (plots, edges) = scene.plots_over_voltage(&facets, curve);
+    let plots = scene.plots_over_voltage(&facets, curve);
     let mut legend = Legend::default();
     curves::explain_as(&mut legend, &plots, "", "95 % interval of the yield");
-    if edges.iter().any(Option::is_some) {
-        legend.add(Sample::Hatch, "below the measured span");
-    }
     let height = if plots.len() > 1 { 340.0 } else { 440.0 };
     let (mut rows, mut places) = (Vec::new(), Vec::new());
     for side in curves::sides(&plots) {
@@ -36,13 +34,10 @@ pub(super) fn yield_voltage(scene: &Scene<'_>) -> String {
         rows.push(panels.collect());
         places.extend(side);
     }
-    let heading = Heading {
-        title: "Yield against supply voltage",
-        about: &scene.about,
-    };
-    sheet(heading, rows, 28.0, &legend, |canvas, axes, i| {
-        let curves = &plots[places[i]].curves;
-        curves::hatch_below(canvas, axes, edges[places[i]]);
+    let headings = ["Yield against supply voltage", &scene.about];
+    sheet(headings, rows, 28.0, &legend, |canvas, axes, i| {
+        let Plot { curves, edge, .. } = &plots[places[i]];
+        curves::hatch_below(canvas, axes, *edge);
         let strong = curves.iter().filter(|c| c.strong).count();
         let mut named = Vec::new();
         let mut before = 0;
@@ -67,11 +62,7 @@ pub(super) fn yield_voltage(scene: &Scene<'_>) -> String {
 }
 
 fn floors(points: &[&Summary]) -> String {
-    let low = points.iter().map(|p| p.floor).fold(f64::INFINITY, f64::min);
-    let high = points
-        .iter()
-        .map(|p| p.floor)
-        .fold(f64::NEG_INFINITY, f64::max);
+    let (low, high) = ends(points.iter().map(|p| p.floor));
     match (text::percent(low), text::percent(high)) {
         (low, high) if low == high => format!("{low} %"),
         (low, high) => format!("{low} to {high} %"),

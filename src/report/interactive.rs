@@ -5,9 +5,9 @@ use super::words::{accuracy, bit_error_rate, energy, source, span, voltage};
 use super::Report;
 use crate::analysis::{groups_of, metric, Group, Summary};
 use crate::figure::{
-    capital, interval, number, percent, rate, series_styles, shown_points, SeriesStyle,
+    capital, interval, number, percent, rate, series_styles, shown_points, voltage_label,
+    SeriesStyle,
 };
-use crate::units::VoltageUnit;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -46,7 +46,7 @@ struct Point {
     /// Ends of the 95 % interval of the mean.
     interval: Option<(f64, f64)>,
     voltage: Option<f64>,
-    voltage_label: &'static str,
+    voltage_label: String,
     extrapolated: bool,
     /// Everything known of it, in words: name and value.
     settings: Vec<(&'static str, String)>,
@@ -105,10 +105,7 @@ fn drawn(report: &Report, answer: Option<&str>) -> Data {
         mean: 100.0 * s.mean,
         interval: interval(s).map(|i| (100.0 * i.low, 100.0 * i.high)),
         voltage: s.design.voltage,
-        voltage_label: match s.design.voltage_unit {
-            VoltageUnit::Vmin => "Supply voltage (V/Vmin)",
-            VoltageUnit::Volt => "Supply voltage (V)",
-        },
+        voltage_label: voltage_label(s.design.voltage_unit),
         extrapolated: s.is_extrapolated(),
         settings: settings(report, s, &names[place]),
     });

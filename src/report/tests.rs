@@ -11,7 +11,7 @@ use crate::memory::{CellKind, EnergyTerm};
 use crate::quant::MethodLabel;
 use crate::seed::Seed;
 use crate::stats::{probit, Interval};
-use crate::sweep::{StoppedBy, TestSplit, Trial, TrialStatus};
+use crate::sweep::{StoppedBy, TestSplit, TrialRow, TrialStatus};
 use crate::units::ChipId;
 
 /// Answers and paired differences of 50 chips of about the means and deviations of the summaries.
@@ -20,21 +20,20 @@ pub(super) fn compared(summaries: &[Summary]) -> (Vec<Answer>, Vec<MethodDiffere
     let trials = summaries.iter().flat_map(|s| {
         (0..50).map(|chip: u32| {
             let off = s.std.unwrap_or(0.0) * probit((f64::from(chip) + 0.5) / 50.0);
-            Trial {
+            TrialRow {
                 design_id: s.design.design_id.clone(),
                 chip: ChipId(chip),
                 faults: 1,
                 images: s.images,
                 correct: ((s.mean + off).clamp(0.0, 1.0) * s.images as f64).round() as u64,
-                not_finite: 0,
+                not_finite: Some(0),
                 clean: None,
                 strata: None,
                 status: TrialStatus::Evaluated,
-                seconds: 0.1,
             }
         })
     });
-    let (trials, floor): (Vec<Trial>, _) = (trials.collect(), FloorSpec::default());
+    let (trials, floor): (Vec<TrialRow>, _) = (trials.collect(), FloorSpec::default());
     let own = summarize(&designs, &trials, floor, StoppedBy::Chips, 2000, Seed(1)).unwrap();
     let differences = method_differences(&own, &trials, Seed(1)).unwrap();
     (

@@ -2,6 +2,7 @@
 
 use crate::analysis::Summary;
 use crate::figure::{escape, interval, number, percent, rate};
+use crate::stats::ends;
 use crate::units::{BerSource, Bits};
 use askama::filters::Escaper;
 use std::fmt;
@@ -30,10 +31,7 @@ fn voltages(summary: &Summary, text: impl Fn(f64) -> String) -> String {
     let design = &summary.design;
     let unit = design.voltage_unit.symbol();
     let of_domains = design.domain_voltages.iter().map(|domain| domain.voltage);
-    let all = design.voltage.into_iter().chain(of_domains);
-    let (low, high) = all.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| {
-        (low.min(v), high.max(v))
-    });
+    let (low, high) = ends(design.voltage.into_iter().chain(of_domains));
     let own = if low < high {
         format!("{} to {} {unit}", text(low), text(high))
     } else {

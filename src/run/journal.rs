@@ -395,7 +395,7 @@ fn line_of(record: &Record) -> Result<Vec<u8>> {
 mod tests {
     use super::contents::json_of;
     use super::*;
-    use crate::analysis::tests::{design, trials};
+    use crate::analysis::tests::{design, timed_trials};
     use serde_json::json;
     use std::fs;
 
@@ -405,8 +405,8 @@ mod tests {
         let path = folder.path().join("trials.journal");
         let designs = vec![design("a", "wcat", 0.1 + 0.2), design("b", "normal", 1.0)];
         let all = [
-            trials(&designs[0], 100, &[80]),
-            trials(&designs[1], 100, &[95, 95]),
+            timed_trials(&designs[0], 100, &[80]),
+            timed_trials(&designs[1], 100, &[95, 95]),
         ]
         .concat();
         let (mut journal, replay) = Journal::open(&path).unwrap();
@@ -438,7 +438,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("trials.journal");
         let design = design("m", "wcat", 0.8);
-        let mut all = trials(&design, 100, &[80, 99]);
+        let mut all = timed_trials(&design, 100, &[80, 99]);
         (all[0].not_finite, all[1].not_finite) = (20, 0);
         let mut journal = Journal::open(&path).unwrap().0;
         journal.append_design(&design).unwrap();
@@ -732,7 +732,7 @@ mod tests {
     fn floats_come_back_with_every_bit() {
         use crate::seed::{Purpose, Seed};
         let mut stream = Seed(9).stream(Purpose::Test, &[]);
-        let mut trial = trials(&design("a", "wcat", 0.9), 10, &[5]).remove(0);
+        let mut trial = timed_trials(&design("a", "wcat", 0.9), 10, &[5]).remove(0);
         for _ in 0..20_000 {
             trial.seconds = Some(f64::from_bits(stream.below(u64::MAX)))
                 .filter(|x| x.is_finite())

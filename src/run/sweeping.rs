@@ -320,7 +320,8 @@ impl<'a> Sweeping<'a> {
         };
         close(journal)?;
         let seconds = started.elapsed().as_secs_f64();
-        let summaries = self.summarize(&grid, outcome.stopped_by)?;
+        let trials = TrialRow::in_order(&grid.trials);
+        let summaries = self.summarize(&grid.designs, &trials, outcome.stopped_by)?;
         if let Some(note) = prepared.beyond_tolerance(summaries.iter().map(|summary| summary.mean))
         {
             if beyond.as_ref() == Some(&note) {
@@ -338,11 +339,11 @@ impl<'a> Sweeping<'a> {
         answers.for_each(|answer| run.keep_note(answer));
         let chance = prepared.images.chance;
         let seed = prepared.experiment.seed;
-        let analysis = Analysis::of(&summaries, &grid.trials, chance, seed)?;
+        let analysis = Analysis::of(&summaries, &trials, chance, seed)?;
         self.stages.begin("tables, figures and report", 1);
         let write = || {
             searched.write(folder)?;
-            self.write_tables(&grid, &summaries, &analysis, seconds)
+            self.write_tables(&grid, &trials, &summaries, &analysis, seconds)
         };
         run.finish(write, &[])?;
         let folders = std::slice::from_ref(folder);
@@ -482,7 +483,12 @@ impl<'a> Sweeping<'a> {
     }
 
     /// Summaries of all design points with the floor asked for.
-    fn summarize(&self, grid: &Grid, stopped_by: StoppedBy) -> Result<Vec<Summary>> {
+    fn summarize(
+        &self,
+        designs: &[Design],
+        trials: &[TrialRow],
+        stopped_by: StoppedBy,
+    ) -> Result<Vec<Summary>> {
         let Prepared {
             experiment, images, ..
         } = &self.prepared;
@@ -491,8 +497,8 @@ impl<'a> Sweeping<'a> {
             .floor
             .map_or(FloorSpec::default(), FloorSpec::Fixed);
         analysis::summarize(
-            &grid.designs,
-            &grid.trials,
+            designs,
+            trials,
             floor,
             stopped_by,
             images.all,
@@ -503,6 +509,7 @@ impl<'a> Sweeping<'a> {
     fn write_tables(
         &self,
         grid: &Grid,
+        trials: &[TrialRow],
         summaries: &[Summary],
         analysis: &Analysis,
         sweep_seconds: f64,
@@ -513,7 +520,7 @@ impl<'a> Sweeping<'a> {
         table::write(&at(names::ENERGY_CSV), &grid.energies)?;
         table::write(&at(names::DESIGNS), &designs)?;
         table::write(&at(names::DESIGNS_CSV), &designs)?;
-        table::write(&at(names::TRIALS), &TrialRow::in_order(&grid.trials))?;
+        table::write(&at(names::TRIALS), trials)?;
         table::write(&at(names::SUMMARY), summaries)?;
         table::write(&at(names::SUMMARY_CSV), summaries)?;
         table::write(&at(names::PARETO_CSV), &analysis.pareto.rows())?;

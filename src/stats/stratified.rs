@@ -218,10 +218,7 @@ impl Difference {
         let own = Self::cautious(&of_chips, Caution::of(chips)?)?;
         let middle = own.mean + skewness_shift(&of_chips, own.mean, confidence);
         let half = mean_half_width_at(confidence, own.deviation, own.chips, 0.0)?;
-        Some(Interval {
-            low: middle - half,
-            high: middle + half,
-        })
+        Some(Interval::around(middle, half))
     }
 }
 
@@ -364,17 +361,10 @@ pub fn plan_images(
     let mut allocations = Vec::new();
     let mut between: Vec<Vec<f64>> = Vec::new();
     for model in models {
-        allocations.push(Allocation::least(
-            &model.sizes,
-            &model.designs,
-            LEAST_IMAGES,
-        ));
-        let designs = model.designs.iter();
-        between.push(
-            designs
-                .map(|design| design.expected_chips(pilot_chips))
-                .collect(),
-        );
+        let (sizes, designs) = (&model.sizes, &model.designs);
+        allocations.push(Allocation::least(sizes, designs, LEAST_IMAGES));
+        let expected = |design: &StratifiedComponents| design.expected_chips(pilot_chips);
+        between.push(designs.iter().map(expected).collect());
     }
     let all: u64 = models.first().map_or(0, |model| model.sizes.iter().sum());
     let least = allocations.iter().map(Allocation::images).max();

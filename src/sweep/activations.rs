@@ -69,11 +69,8 @@ impl ActivationSpec {
     /// [`Error::Argument`] naming the key.
     pub fn check(&self) -> Result<()> {
         let wrong = |key: &str, expected: &str, found: &str| {
-            Err(Error::argument(
-                format!("activations.{key}"),
-                expected,
-                found,
-            ))
+            let key = format!("activations.{key}");
+            Err(Error::argument(key, expected, found))
         };
         if self.voltages.is_some() && !self.bit_error_rates.is_empty() {
             return wrong("bit_error_rates", "to be left out beside voltages", "both");

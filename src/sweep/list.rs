@@ -127,11 +127,8 @@ pub(super) fn check_rates(key: &str, rates: &[Ber]) -> crate::error::Result<()> 
     for (i, rate) in rates.iter().enumerate() {
         if rate.get() > 0.5 || rates[..i].contains(rate) {
             let expected = "rates from 0 to 0.5, each once";
-            return Err(crate::error::Error::argument(
-                key,
-                expected,
-                rate.to_string(),
-            ));
+            let found = rate.to_string();
+            return Err(crate::error::Error::argument(key, expected, found));
         }
     }
     Ok(())

@@ -14,7 +14,7 @@ use crate::memory::{EnergySpec, Faults, MemoryModel};
 use crate::seed::Seed;
 use crate::units::ChipId;
 use rayon::prelude::*;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::Mutex;
@@ -150,15 +150,12 @@ impl Task<'_> {
             weights,
             activations: of_activations.as_deref(),
         })?;
-        Ok((
-            result,
-            faults.into_inner(),
-            if any.into_inner() {
-                TrialStatus::Evaluated
-            } else {
-                TrialStatus::FaultFree
-            },
-        ))
+        let status = if any.into_inner() {
+            TrialStatus::Evaluated
+        } else {
+            TrialStatus::FaultFree
+        };
+        Ok((result, faults.into_inner(), status))
     }
 }
 
@@ -214,12 +211,8 @@ impl Comparison<'_> {
                 voltage_unit: design.voltage_unit,
                 term,
             };
-            rows.extend(
-                energy(setup, self.memory, self.energy)?
-                    .terms
-                    .into_iter()
-                    .map(row),
-            );
+            let energy = energy(setup, self.memory, self.energy)?;
+            rows.extend(energy.terms.into_iter().map(row));
         }
         Ok(rows)
     }
@@ -246,14 +239,11 @@ impl Comparison<'_> {
     pub(super) fn designs_of(&self, setups: &[Setup]) -> Result<Vec<Design>> {
         let designs = setups.iter().map(|setup| setup.design(self));
         let designs: Vec<Design> = designs.collect::<Result<_>>()?;
-        let ids: BTreeMap<&str, ()> = designs.iter().map(|d| (d.design_id.as_str(), ())).collect();
+        let ids: BTreeSet<&str> = designs.iter().map(|d| d.design_id.as_str()).collect();
         if ids.len() != designs.len() {
             let names: Vec<&str> = self.swept_models.iter().map(|s| s.name.as_str()).collect();
-            return Err(Error::argument(
-                "models of a sweep",
-                "a name for each of its own",
-                names.join(", "),
-            ));
+            let (what, expected) = ("models of a sweep", "a name for each of its own");
+            return Err(Error::argument(what, expected, names.join(", ")));
         }
         Ok(designs)
     }

@@ -125,20 +125,15 @@ impl<'a> Setup<'a> {
             }],
             Supply::Domains(domains) => {
                 if !exposed.is_whole() {
+                    let expected = "all of the memory to be unreliable";
                     let found = "layers or bits without faults beside voltage domains";
-                    return Err(Error::argument(
-                        "faults",
-                        "all of the memory to be unreliable",
-                        found,
-                    ));
+                    return Err(Error::argument("faults", expected, found));
                 }
-                domains
-                    .iter()
-                    .map(|d| Supplied {
-                        part: d.part.clone(),
-                        point: d.point,
-                    })
-                    .collect()
+                let supplied = |d: &Domain| Supplied {
+                    part: d.part.clone(),
+                    point: d.point,
+                };
+                domains.iter().map(supplied).collect()
             }
         };
         supplied
@@ -226,12 +221,10 @@ impl<'a> Setup<'a> {
                 }
             }
         }
+        let of_domains = domain_voltages.iter().map(|d| d.voltage.to_string());
         let voltages: Vec<String> = match one {
             Some(point) => vec![point.voltage.to_string()],
-            None => domain_voltages
-                .iter()
-                .map(|d| d.voltage.to_string())
-                .collect(),
+            None => of_domains.collect(),
         };
         let mut suffix = self.way.suffix.clone();
         if let Some(own) = self.activations.as_ref().filter(|_| activations.is_none()) {

@@ -27,11 +27,8 @@ impl Shard {
             return Ok(Self { index, count });
         }
         let expected = format!("I/N with I from 0 to N-1, and N at most {MOST}");
-        Err(Error::argument(
-            "--shard",
-            expected,
-            format!("`{index}/{count}`"),
-        ))
+        let found = format!("`{index}/{count}`");
+        Err(Error::argument("--shard", expected, found))
     }
 
     /// Number of the shard, from 0.

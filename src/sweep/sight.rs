@@ -31,11 +31,8 @@ impl<'a> Sight<'a> {
     pub fn new(comparison: &'a Comparison<'a>, clean: &'a Answers) -> Result<Self> {
         let mut setups = comparison.setups()?;
         let (Some(setup), true) = (setups.pop(), setups.is_empty()) else {
-            return Err(Error::argument(
-                "design points (one for each array)",
-                "one",
-                (setups.len() + 1).to_string(),
-            ));
+            let (what, found) = ("design points (one for each array)", setups.len() + 1);
+            return Err(Error::argument(what, "one", found.to_string()));
         };
         Ok(Self {
             comparison,
@@ -66,7 +63,8 @@ impl<'a> Sight<'a> {
     /// A failure of an evaluation; [`Error::Interrupted`].
     pub fn see(&self, chip: ChipId, numbers: &[u64], cancel: &AtomicBool) -> Result<Strata> {
         let places = self.strata.places(self.comparison.seed, chip, numbers);
-        let (answers, ..) = self.answers(chip, &places, cancel)?;
+        let task = self.task(chip);
+        let (answers, ..) = answers_on(self.comparison, &task, self.clean, &places, cancel)?;
         Ok(self.strata.shown(&places, &answers.right))
     }
 
@@ -111,26 +109,8 @@ impl<'a> Sight<'a> {
                 return Ok(Judged { good, images });
             }
         }
-        Err(Error::argument(
-            "test images of a chip",
-            "at least one",
-            "none",
-        ))
-    }
-
-    fn answers(
-        &self,
-        chip: ChipId,
-        places: &[u32],
-        cancel: &AtomicBool,
-    ) -> Result<(Answers, u64, TrialStatus)> {
-        answers_on(
-            self.comparison,
-            &self.task(chip),
-            self.clean,
-            places,
-            cancel,
-        )
+        let what = "test images of a chip";
+        Err(Error::argument(what, "at least one", "none"))
     }
 
     fn task(&self, chip: ChipId) -> Task<'_> {

@@ -144,11 +144,8 @@ impl SweepSpec {
         }
         self.protections()?;
         if self.voltages.is_some() && !self.bit_error_rates.is_empty() {
-            return wrong(
-                "bit_error_rates",
-                "to be left out beside voltages",
-                "both".into(),
-            );
+            let expected = "to be left out beside voltages";
+            return wrong("bit_error_rates", expected, "both".into());
         }
         list::check_rates("sweep.bit_error_rates", &self.bit_error_rates)?;
         if self.images == Some(0) {
@@ -157,11 +154,8 @@ impl SweepSpec {
         if self.sampling.is_two_level() {
             if self.tolerance.is_none() {
                 let expected = "all images for each chip, or a tolerance (`--tolerance`), to know when to stop";
-                return wrong(
-                    "sampling",
-                    expected,
-                    format!("`{}` without one", self.sampling),
-                );
+                let found = format!("`{}` without one", self.sampling);
+                return wrong("sampling", expected, found);
             }
             if let Some(images) = self.images {
                 let expected = "to be left out: two-level sampling chooses the images of each chip";
@@ -224,11 +218,8 @@ impl SweepSpec {
             "at least {least:.2e} on {used} of {all} test images, whose choice alone leaves so much at any \
              accuracy, or at least {enough} images"
         );
-        Err(Error::argument(
-            "tolerance",
-            expected,
-            tolerance.to_string(),
-        ))
+        let found = tolerance.to_string();
+        Err(Error::argument("tolerance", expected, found))
     }
 }
 

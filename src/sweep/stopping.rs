@@ -41,23 +41,13 @@ impl<'a> Stopping<'a> {
 
     /// Why the first `chips` chips, all of which were taken in, are enough, where they are.
     pub(super) fn enough(&self, chips: u32, trials: &Trials) -> Option<StoppedBy> {
-        let failing = self
-            .designs
-            .iter()
-            .zip(&self.tallies)
-            .filter(|(design, _)| design.can_fail());
-        for (_, tally) in failing {
-            if tally.is_wide(self.tolerance, self.test_images) {
-                return None;
-            }
+        let (tolerance, all) = (self.tolerance, self.test_images);
+        let is_wide =
+            |(design, tally): (&Design, &Tally)| design.can_fail() && tally.is_wide(tolerance, all);
+        if self.designs.iter().zip(&self.tallies).any(is_wide) {
+            return None;
         }
-        enough(
-            self.tolerance,
-            self.test_images,
-            self.designs,
-            chips,
-            trials,
-        )
+        enough(tolerance, all, self.designs, chips, trials)
     }
 
     /// Chips that the widest design point seems to need.

@@ -28,29 +28,29 @@ pub(super) struct Partition {
 impl Partition {
     /// The images that the clean network has right, and the others, each by margin.
     pub(super) fn of(clean: &Answers) -> Self {
-        let mut all = Self {
-            of: vec![0; clean.right.len()],
-            sizes: Vec::new(),
-        };
-        for (right, fractions) in [(true, &RIGHT[..]), (false, &WRONG)] {
-            let alike = (0..clean.right.len()).filter(|place| clean.right[*place] == right);
-            let mut places: Vec<usize> = alike.collect();
-            let distance = |place: &usize| clean.margins[*place].abs();
-            places.sort_by(|a, b| distance(a).total_cmp(&distance(b)));
-            all.cut(&places, fractions);
-        }
-        all
+        Self::split(clean, [&RIGHT, &WRONG])
     }
 
     /// The images that the clean network has right, and the others; none of a kind that there is not.
     pub(super) fn by_answer(clean: &Answers) -> Self {
+        Self::split(clean, [&[1], &[1]])
+    }
+
+    /// Right and wrong images, each parted in these proportions.
+    fn split(clean: &Answers, [right, wrong]: [&[u64]; 2]) -> Self {
         let mut all = Self {
             of: vec![0; clean.right.len()],
             sizes: Vec::new(),
         };
-        for right in [true, false] {
-            let alike = (0..clean.right.len()).filter(|place| clean.right[*place] == right);
-            all.cut(&alike.collect::<Vec<usize>>(), &[1]);
+        for (is_right, fractions) in [(true, right), (false, wrong)] {
+            let alike = (0..clean.right.len()).filter(|place| clean.right[*place] == is_right);
+            let mut places: Vec<usize> = alike.collect();
+            // in one part there is no order
+            if fractions.len() > 1 {
+                let distance = |place: &usize| clean.margins[*place].abs();
+                places.sort_by(|a, b| distance(a).total_cmp(&distance(b)));
+            }
+            all.cut(&places, fractions);
         }
         all
     }

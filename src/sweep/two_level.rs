@@ -172,35 +172,21 @@ impl TwoLevel<'_> {
         let wrong = |expected: String, found: String| {
             Err(Error::argument("two-level sampling", expected, found))
         };
-        if self.clean.len() != comparison.swept_models.len() {
-            return wrong(
-                format!(
-                    "the clean answers of {} models",
-                    comparison.swept_models.len()
-                ),
-                self.clean.len().to_string(),
-            );
+        let models = comparison.swept_models.len();
+        if self.clean.len() != models {
+            let expected = format!("the clean answers of {models} models");
+            return wrong(expected, self.clean.len().to_string());
         }
         for (swept, clean) in comparison.swept_models.iter().zip(self.clean) {
-            if swept.images.len() != all || clean.right.len() as u64 != all {
-                let found = format!(
-                    "{} images and {} answers",
-                    swept.images.len(),
-                    clean.right.len()
-                );
-                return wrong(
-                    format!("all {all} test images and the clean answers on them"),
-                    found,
-                );
+            let (images, answers) = (swept.images.len(), clean.right.len() as u64);
+            if images != all || answers != all {
+                let expected = format!("all {all} test images and the clean answers on them");
+                return wrong(expected, format!("{images} images and {answers} answers"));
             }
         }
-        comparison.tolerance.ok_or_else(|| {
-            Error::argument(
-                "two-level sampling",
-                "a tolerance, to know when to stop",
-                "none",
-            )
-        })
+        let expected = "a tolerance, to know when to stop";
+        let tolerance = comparison.tolerance;
+        tolerance.ok_or_else(|| Error::argument("two-level sampling", expected, "none"))
     }
 
     fn pilot_split(&self) -> Split {
@@ -377,28 +363,35 @@ fn images_of(numbers: &Numbers) -> u64 {
 
 /// What the chips of a design point showed.
 fn differences(trials: &Trials, design: &Design, chips: u32) -> Result<Vec<ChipDifference>> {
-    let of_chip = |chip| {
-        let trial = trials.get(&(design.design_id.clone(), ChipId(chip)));
-        let shown = trial.and_then(|trial| trial.clean?.difference(trial.images, trial.correct));
-        shown.ok_or_else(|| {
-            let what = format!("trial of `{}` on chip {chip}", design.design_id);
-            Error::argument(
-                what,
-                "a result beside the clean network's",
-                "none that fits",
-            )
-        })
-    };
-    (0..chips).map(of_chip).collect()
+    let expected = ["a result beside the clean network's", "none that fits"];
+    let difference = |trial: &Trial| trial.clean?.difference(trial.images, trial.correct);
+    of_chips(trials, design, chips, difference, expected)
 }
 
 /// What the chips of a design point showed in each stratum.
 fn strata(trials: &Trials, design: &Design, chips: u32) -> Result<Vec<Strata>> {
+    let expected = ["a result in each stratum", "none"];
+    of_chips(
+        trials,
+        design,
+        chips,
+        |trial| trial.strata.clone(),
+        expected,
+    )
+}
+
+fn of_chips<T>(
+    trials: &Trials,
+    design: &Design,
+    chips: u32,
+    shown: impl Fn(&Trial) -> Option<T>,
+    [expected, found]: [&str; 2],
+) -> Result<Vec<T>> {
     let of_chip = |chip| {
         let trial = trials.get(&(design.design_id.clone(), ChipId(chip)));
-        trial.and_then(|trial| trial.strata.clone()).ok_or_else(|| {
+        trial.and_then(&shown).ok_or_else(|| {
             let what = format!("trial of `{}` on chip {chip}", design.design_id);
-            Error::argument(what, "a result in each stratum", "none")
+            Error::argument(what, expected, found)
         })
     };
     (0..chips).map(of_chip).collect()

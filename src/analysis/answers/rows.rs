@@ -1,15 +1,14 @@
 //! The rows of `answers.csv`, and the file.
 
-use super::super::pareto_file::{by_id, known_summary, point_columns, UP_TO_ONE};
+use super::super::pareto_file::{point_columns, UP_TO_ONE};
 use super::super::row::{self, Summary};
 use crate::error::Result;
 use crate::fault::{ArrayLabel, Protection};
 use crate::quant::MethodLabel;
 use crate::sweep::ActivationSupply;
-use crate::table::{read_each, words, Columns, Part, Record, FRACTION, FROM_ZERO, VOLTAGE};
+use crate::table::{words, Columns, Part, Record, FRACTION, FROM_ZERO, VOLTAGE};
 use crate::units::{Bits, VoltageUnit};
 use std::ops::RangeInclusive;
-use std::path::Path;
 
 /// Design points that differ in their supply voltage alone.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -193,20 +192,14 @@ impl Record for Answer {
         self.energy_ends
             .columns(c, ["energy_low", "energy_high"], FROM_ZERO)?;
         // what follows from the point and the ends
-        c.number(
-            "saving_to_reference",
-            UP_TO_ONE,
-            &mut self.saving_to_reference(),
-        )?;
+        let mut saving = self.saving_to_reference();
+        c.number("saving_to_reference", UP_TO_ONE, &mut saving)?;
         let names = ["saving_to_reference_low", "saving_to_reference_high"];
         self.saving_to_reference_ends()
             .columns(c, names, UP_TO_ONE)?;
         c.column("baseline", &mut self.baseline)?;
-        c.number(
-            "saving_to_baseline",
-            UP_TO_ONE,
-            &mut self.saving_to_baseline,
-        )?;
+        let saving = &mut self.saving_to_baseline;
+        c.number("saving_to_baseline", UP_TO_ONE, saving)?;
         let names = ["saving_to_baseline_low", "saving_to_baseline_high"];
         self.saving_to_baseline_ends.columns(c, names, UP_TO_ONE)?;
         c.column("guard_voltage", &mut self.guard_voltage)?;
@@ -237,11 +230,8 @@ impl Record for Answer {
 fn yield_columns<C: Columns>(c: &mut Part<'_, C>, point: &mut Summary) -> Result<()> {
     let quantiles = point.quantiles;
     let mut interval = quantiles.map(|quantiles| quantiles.yield_interval);
-    c.number(
-        "yield",
-        FRACTION,
-        &mut quantiles.map(|quantiles| quantiles.yield_share),
-    )?;
+    let mut share = quantiles.map(|quantiles| quantiles.yield_share);
+    c.number("yield", FRACTION, &mut share)?;
     row::interval(c, row::YIELD_ENDS, FRACTION, &mut interval)
 }
 
@@ -255,23 +245,4 @@ impl Ends {
         c.number(low, range.clone(), &mut self.low)?;
         c.number(high, range, &mut self.high)
     }
-}
-
-/// Reads `answers.csv`. Its design points are looked up by `design_id` in the summaries that it was made from.
-///
-/// # Errors
-/// [`Error::Missing`](crate::error::Error::Missing); [`Error::Input`](crate::error::Error::Input) with line and column
-/// for a file that is empty, truncated or damaged, columns or values that do not fit, a design point that is not
-/// among `summaries`, an answer without its design point.
-pub fn read_answers(path: &Path, summaries: &[Summary]) -> Result<Vec<Answer>> {
-    let by_id = by_id(summaries);
-    read_each(path, |answer: Answer, row| {
-        let point = answer.point.as_ref();
-        Ok(Answer {
-            point: point
-                .map(|point| known_summary(row, &by_id, point))
-                .transpose()?,
-            ..answer
-        })
-    })
 }
