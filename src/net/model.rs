@@ -117,8 +117,16 @@ impl ModelInfo {
     /// The network that is described, under a quantiser, with weights that are not yet its own.
     fn network(&self, quantizer: &QuantizerSpec, device: &Device) -> Result<Network> {
         let design = self.architecture.clone();
-        let (network, _) = Network::new(design, self.classes, quantizer, Seed(0), device)?;
-        let network = network.with_input_shape(self.input_shape)?;
+        // a search for ranges takes seconds, and these weights are about to be replaced
+        let unsearched = QuantizerSpec {
+            init: None,
+            init_bit_error_rate: None,
+            ..quantizer.clone()
+        };
+        let (network, _) = Network::new(design, self.classes, &unsearched, Seed(0), device)?;
+        let network = network
+            .with_quantizer(quantizer.clone())
+            .with_input_shape(self.input_shape)?;
         match &self.activations {
             Some(activations) => network.with_activations(activations),
             None => Ok(network),

@@ -101,6 +101,12 @@ impl Network {
         Ok((network, warnings))
     }
 
+    /// The same network, whose ranges start anew as another quantiser of the same layers says.
+    pub(super) fn with_quantizer(mut self, quantizer: QuantizerSpec) -> Self {
+        self.quantizer = quantizer;
+        self
+    }
+
     /// The same network for images of another shape.
     ///
     /// # Errors
