@@ -421,9 +421,14 @@ impl Model {
     /// or steps would not be the same; [`Error::Io`] with the path, or a tensor failure.
     pub fn save_packed(path: &Path, network: &Network, info: &ModelInfo) -> Result<()> {
         let tensors = packed_state(network)?;
-        let (info_again, no_file) = (info.clone(), String::new());
-        let rebuilt = Self::from_parts(path, info_again, &tensors, no_file, network.device())
-            .map_err(|error| Self::inside(path, error))?;
+        let rebuilt = Self::from_parts(
+            path,
+            info.clone(),
+            &tensors,
+            String::new(),
+            network.device(),
+        )
+        .map_err(|error| Self::inside(path, error))?;
         for (own, other) in network.stored()?.iter().zip(rebuilt.network.stored()?) {
             let same = match (own, &other) {
                 (Some(a), Some(b)) => a.is_same(b),

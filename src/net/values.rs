@@ -18,20 +18,48 @@ pub(super) fn check_values<'a>(
             continue;
         }
         let values = values(name, tensor)?;
-        let (least, with_least, expected) = match name.strip_suffix(".range") {
-            Some(layer) => (0.0, of_zeros(&all, layer)?, "a finite number above 0"),
-            None if name.ends_with("running_var") => {
-                (0.0, true, "a finite number that is not negative")
-            }
-            None => (f32::MIN, true, "a finite number"),
+        let wrong = match name.strip_suffix(".range") {
+            Some(layer) => Kind::Range {
+                of_zeros: of_zeros(&all, layer)?,
+            },
+            None if name.ends_with("running_var") => Kind::Variance,
+            None => Kind::Number,
         };
-        let fits = |x: f32| x.is_finite() && (x > least || (with_least && x == least));
-        if let Some(at) = values.iter().position(|value| !fits(*value)) {
-            let found = format!("{} at {:?}", values[at], index(at, tensor.dims()));
-            return Err(Error::argument(*name, expected, found));
+        let first = values.iter().position(|value| !wrong.takes(*value));
+        if let Some(at) = first {
+            return Err(Error::argument(
+                *name,
+                wrong.expected(),
+                format!("{} at {:?}", values[at], index(at, tensor.dims())),
+            ));
         }
     }
     Ok(())
+}
+
+enum Kind {
+    Number,
+    Variance,
+    Range { of_zeros: bool },
+}
+
+impl Kind {
+    fn takes(&self, value: f32) -> bool {
+        value.is_finite()
+            && match self {
+                Self::Number => true,
+                Self::Variance => value >= 0.0,
+                Self::Range { of_zeros } => value > 0.0 || (*of_zeros && value == 0.0),
+            }
+    }
+
+    fn expected(&self) -> &'static str {
+        match self {
+            Self::Number => "a finite number",
+            Self::Variance => "a finite number that is not negative",
+            Self::Range { .. } => "a finite number above 0",
+        }
+    }
 }
 
 /// True for a layer whose weights are all 0, as floats or packed.

@@ -320,8 +320,13 @@ fn select(call: &mut Call, x: &Known, axis: usize, places: Vec<u32>) -> Result<K
 
 pub(super) fn slice(call: &mut Call) -> Result<Known> {
     let mut x = call.input(0)?;
-    let starts = dimensions_of(call, "starts", 1)?;
-    let ends = dimensions_of(call, "ends", 2)?;
+    let (starts, ends) = match (
+        call.attributes.integers("starts"),
+        call.attributes.integers("ends"),
+    ) {
+        (Some(starts), Some(ends)) => (starts.to_vec(), ends.to_vec()),
+        _ => (dimensions(call, 1)?, dimensions(call, 2)?),
+    };
     let axes = axes(call, 3, x.rank())?.unwrap_or_else(|| (0..starts.len()).collect());
     let steps = call.integers(4)?.unwrap_or_else(|| vec![1; starts.len()]);
     if [ends.len(), axes.len(), steps.len()] != [starts.len(); 3] || starts.len() > x.rank() {
