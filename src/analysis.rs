@@ -22,8 +22,8 @@ mod summary;
 pub(crate) mod tests;
 
 pub use answers::{
-    answers, Answer, Ends, Question, Questions, Reach, SeriesPoints, Shown, VoltageSeries,
-    YIELD_TARGETS,
+    answers, read_answers, Answer, Ends, Question, Questions, Reach, SeriesPoints, Shown,
+    VoltageSeries, YIELD_TARGETS,
 };
 pub use averaged::{average_trainings, undominated, Averaged};
 pub use cheapest::{protections, ProtectedLoss};
@@ -32,7 +32,7 @@ pub use fault_count::{cells_key, fault_counts, FaultCount};
 pub use methods::{method_means, MethodMean};
 pub use objectives::{objectives, Objectives};
 pub use pareto::{groups_of, pareto, BASELINE, RESAMPLES, SAVING_LOSSES};
-pub use pareto_file::ParetoRow;
+pub use pareto_file::{read_pareto, ParetoRow};
 pub use row::{
     accessed, counts_activations, energy_scope, metric, Frontier, FrontierPoint, Group, Pareto,
     Quantiles, Saving, Summary,

@@ -12,7 +12,7 @@ mod thrift;
 mod value;
 
 pub(crate) use csv::{from_csv, Lines};
-pub use file::{csv_string, frame, json, read, write};
+pub use file::{csv_string, frame, json, read, read_each, write};
 pub use polars::frame::DataFrame;
 pub use record::{
     columns_of, Cell, Column, Columns, Kind, Number, Part, Record, Value, FINITE, FRACTION,

@@ -5,7 +5,7 @@ mod shown;
 #[cfg(test)]
 mod tests;
 
-pub use rows::{Answer, Ends, Question, Reach, VoltageSeries};
+pub use rows::{read_answers, Answer, Ends, Question, Reach, VoltageSeries};
 pub use shown::{SeriesPoints, Shown};
 
 use super::pareto::{baseline_of, best_clean, Points, SAVING_LOSSES};

@@ -7,11 +7,13 @@
 //! and its `mean`, `saving_to_baseline`, `saving_to_reference` where there is one). Columns that a
 //! kind does not use are null.
 
-use super::row::{Group, Pareto, Summary};
-use crate::error::Result;
+use super::row::{Frontier, FrontierPoint, Group, Pareto, Saving, Summary};
+use crate::error::{Error, Result};
 use crate::quant::MethodLabel;
-use crate::table::{words, Columns, Part, Record, FRACTION};
+use crate::table::{read_each, words, Columns, Part, Record, Row, FRACTION};
+use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
+use std::path::Path;
 
 /// Savings: fractions of an energy, below 0 where more is used.
 pub(super) const UP_TO_ONE: RangeInclusive<f64> = f64::MIN..=1.0;
@@ -67,7 +69,7 @@ impl Record for ParetoRow {
 }
 
 /// The keys, costs and mean of a design point that a row may lack, then what `more` has of it. Of a row that is read
-/// only these are known; the summaries of the run have the rest.
+/// only these are known; [`known_summary`] has the rest.
 pub(super) fn point_columns<C: Columns>(
     c: &mut C,
     point: &mut Option<Summary>,
@@ -120,4 +122,120 @@ impl Pareto {
         }));
         rows
     }
+}
+
+/// Reads `pareto.csv`. Its design points are looked up by `design_id` in the summaries that it
+/// was made from.
+///
+/// # Errors
+/// [`Error::Missing`]; [`Error::Input`] with line and column for a file that is empty, truncated
+/// or damaged, columns or values that do not fit, a design point that is not among `summaries`, no
+/// frontier at all.
+pub fn read_pareto(path: &Path, summaries: &[Summary]) -> Result<Pareto> {
+    let by_id = by_id(summaries);
+    let mut pareto = Pareto {
+        frontiers: Vec::new(),
+        savings: Vec::new(),
+        baseline: None,
+        chance: f64::NAN,
+    };
+    for part in read_each(path, |line, row| part(line, row, &by_id))? {
+        match part {
+            Piece::Hypervolume(frontier, chance) => {
+                pareto.chance = chance;
+                pareto.frontiers.push(frontier);
+            }
+            Piece::Point(method, point) => match pareto.frontiers.last_mut() {
+                Some(frontier) if frontier.method == method => frontier.points.push(point),
+                _ => {
+                    return Err(Error::input(
+                        path,
+                        "points after their `hypervolume` row",
+                        "others",
+                    ))
+                }
+            },
+            Piece::Saving(saving, baseline) => {
+                pareto.baseline = baseline;
+                pareto.savings.push(saving);
+            }
+        }
+    }
+    if pareto.frontiers.is_empty() {
+        return Err(Error::input(path, "at least one `hypervolume` row", "none"));
+    }
+    Ok(pareto)
+}
+
+/// What a row adds.
+enum Piece {
+    Hypervolume(Frontier, f64),
+    Point(Option<Group>, FrontierPoint),
+    Saving(Saving, Option<MethodLabel>),
+}
+
+/// Summaries by their design point.
+pub(super) fn by_id(summaries: &[Summary]) -> BTreeMap<&str, &Summary> {
+    summaries
+        .iter()
+        .map(|summary| (summary.design.design_id.as_str(), summary))
+        .collect()
+}
+
+/// The summary of a design point that a row has, whose mean must be that of the row.
+pub(super) fn known_summary(
+    row: &Row<'_>,
+    by_id: &BTreeMap<&str, &Summary>,
+    point: &Summary,
+) -> Result<Summary> {
+    let id = point.design.design_id.as_str();
+    let Some(summary) = by_id.get(id) else {
+        let expected = "a design point of the summary";
+        return Err(row.wrong("design_id", expected, format!("`{id}`")));
+    };
+    if point.mean != summary.mean {
+        let expected = format!("{} as in the summary", summary.mean);
+        return Err(row.wrong("mean", expected, point.mean.to_string()));
+    }
+    Ok((*summary).clone())
+}
+
+/// A value that a row of this kind has.
+fn some<V>(row: &Row<'_>, name: &str, value: Option<V>) -> Result<V> {
+    value.ok_or_else(|| row.wrong(name, "a value", "nothing"))
+}
+
+fn part(line: ParetoRow, row: &Row<'_>, by_id: &BTreeMap<&str, &Summary>) -> Result<Piece> {
+    let point = line.point.as_ref();
+    let point = point
+        .map(|point| known_summary(row, by_id, point))
+        .transpose()?;
+    Ok(match line.kind {
+        ParetoKind::Hypervolume => {
+            let frontier = Frontier {
+                method: line.method,
+                points: Vec::new(),
+                hypervolume: some(row, "hypervolume", line.hypervolume)?,
+            };
+            Piece::Hypervolume(frontier, some(row, "chance", line.chance)?)
+        }
+        ParetoKind::Frontier => {
+            let point = FrontierPoint {
+                summary: some(row, "design_id", point)?,
+                probability: some(row, "probability", line.probability)?,
+            };
+            Piece::Point(line.method, point)
+        }
+        ParetoKind::Saving => {
+            let saving = Saving {
+                method: some(row, "of_method", line.method)?,
+                loss: some(row, "loss", line.loss)?,
+                target: some(row, "target", line.target)?,
+                cheapest: point,
+                saving_to_baseline: line.saving_to_baseline,
+                saving_to_reference: line.saving_to_reference,
+            };
+            Piece::Saving(saving, line.baseline)
+        }
+    })
 }

@@ -574,8 +574,11 @@ fn the_pareto_table_reads_back() {
     for name in ["pareto.csv", "pareto.parquet"] {
         let path = folder.path().join(name);
         write(&path, &computed.rows()).unwrap();
-        let rows = read::<ParetoRow>(&path).unwrap();
-        assert_eq!(json(&rows).unwrap(), json(&computed.rows()).unwrap());
+        assert_eq!(read_pareto(&path, &summaries).unwrap(), computed);
+        assert!(read_pareto(&path, &summaries[1..])
+            .unwrap_err()
+            .to_string()
+            .contains("`a@0.85vmin`"));
     }
     let records = json(&computed.rows()).unwrap();
     assert_eq!(records[0]["kind"], "hypervolume");

@@ -4,7 +4,7 @@
 use super::csv::{from_csv, Lines};
 use super::parquet::Parquet;
 use super::record::{cells, check_rows, Cell, Column, Record};
-use super::sheet::{check_names, check_version, filled, wanted, Data, Sheet};
+use super::sheet::{check_names, check_version, filled, wanted, Data, Row, Sheet};
 use super::{MAX_BYTES, MAX_ROWS};
 use crate::error::{Error, Result};
 use crate::store;
@@ -170,6 +170,18 @@ fn is_sealed(bytes: &mut [u8]) -> bool {
 /// truncated, damaged or too large, for missing, extra or wrongly typed columns, another schema
 /// version, values outside their range, rows that contradict themselves, and two rows of one key.
 pub fn read<R: Record>(path: &Path) -> Result<Vec<R>> {
+    read_each(path, |record, _| Ok(record))
+}
+
+/// The same, each record as `convert` makes it of its row; errors of the row are made by
+/// [`Columns::wrong`](super::Columns::wrong).
+///
+/// # Errors
+/// As [`read`], and those of `convert`.
+pub fn read_each<R: Record, V>(
+    path: &Path,
+    convert: impl Fn(R, &Row<'_>) -> Result<V>,
+) -> Result<Vec<V>> {
     let wanted = wanted::<R>()?;
     let sheet = if is_csv(path) {
         let text = store::read_text(path, R::WHAT, MAX_BYTES)?;
@@ -182,7 +194,7 @@ pub fn read<R: Record>(path: &Path) -> Result<Vec<R>> {
         from_parquet(path, &wanted, store::read_bytes(path, R::WHAT, MAX_BYTES)?)?
     };
     let mut keys = BTreeSet::new();
-    let mut records = Vec::new();
+    let mut values = Vec::new();
     for mut row in sheet.rows() {
         let record: R = row.record()?;
         if !R::KEY.is_empty() && !keys.insert(record.key()) {
@@ -193,9 +205,9 @@ pub fn read<R: Record>(path: &Path) -> Result<Vec<R>> {
                 format!("two for {:?}", record.key()),
             ));
         }
-        records.push(record);
+        values.push(convert(record, &row)?);
     }
-    Ok(records)
+    Ok(values)
 }
 
 /// Version of the columns in the first row of CSV text.

@@ -4,6 +4,7 @@ use super::edit::{self, Rng};
 use super::seeds;
 use candle_core::Device;
 use std::path::Path;
+use std::sync::OnceLock;
 use wcat_explore::config::{Experiment, Layer};
 use wcat_explore::data::{self, DatasetName, DatasetSpec, FileSpec, FolderSpec, Split};
 use wcat_explore::error::Result;
@@ -160,6 +161,15 @@ fn data_file(path: &Path) -> Result<()> {
 fn record(path: &Path) -> Result<()> {
     let folder = path.parent().unwrap();
     redraw(&[folder.to_owned()], &folder.join("reports"), None).map(drop)
+}
+
+fn summaries() -> &'static [wcat_explore::analysis::Summary] {
+    static SUMMARIES: OnceLock<Vec<wcat_explore::analysis::Summary>> = OnceLock::new();
+    SUMMARIES.get_or_init(|| {
+        let run = Path::new(env!("CARGO_MANIFEST_DIR")).join("results/cifar10-resnet20-1-percent");
+        wcat_explore::table::read::<wcat_explore::analysis::Summary>(&run.join("summary.parquet"))
+            .unwrap()
+    })
 }
 
 fn stored_run(name: &str) -> Vec<Vec<u8>> {
@@ -483,14 +493,14 @@ pub(crate) const TARGETS: &[Target] = &[
         "pareto.csv",
         || stored_csv("pareto.csv", 40),
         edit::text,
-        |path| wcat_explore::table::read::<wcat_explore::analysis::ParetoRow>(path).map(drop),
+        |path| wcat_explore::analysis::read_pareto(path, summaries()).map(drop),
     ),
     target(
         "answers_csv",
         "answers.csv",
         || stored_csv("answers.csv", 6),
         edit::text,
-        |path| wcat_explore::table::read::<wcat_explore::analysis::Answer>(path).map(drop),
+        |path| wcat_explore::analysis::read_answers(path, summaries()).map(drop),
     ),
     target(
         "history",

@@ -1,14 +1,15 @@
 //! The rows of `answers.csv`, and the file.
 
-use super::super::pareto_file::{point_columns, UP_TO_ONE};
+use super::super::pareto_file::{by_id, known_summary, point_columns, UP_TO_ONE};
 use super::super::row::{self, Summary};
 use crate::error::Result;
 use crate::fault::{ArrayLabel, Protection};
 use crate::quant::MethodLabel;
 use crate::sweep::ActivationSupply;
-use crate::table::{words, Columns, Part, Record, FRACTION, FROM_ZERO, VOLTAGE};
+use crate::table::{read_each, words, Columns, Part, Record, FRACTION, FROM_ZERO, VOLTAGE};
 use crate::units::{Bits, VoltageUnit};
 use std::ops::RangeInclusive;
+use std::path::Path;
 
 /// Design points that differ in their supply voltage alone.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -245,4 +246,23 @@ impl Ends {
         c.number(low, range.clone(), &mut self.low)?;
         c.number(high, range, &mut self.high)
     }
+}
+
+/// Reads `answers.csv`. Its design points are looked up by `design_id` in the summaries that it was made from.
+///
+/// # Errors
+/// [`Error::Missing`](crate::error::Error::Missing); [`Error::Input`](crate::error::Error::Input) with line and column
+/// for a file that is empty, truncated or damaged, columns or values that do not fit, a design point that is not
+/// among `summaries`, an answer without its design point.
+pub fn read_answers(path: &Path, summaries: &[Summary]) -> Result<Vec<Answer>> {
+    let by_id = by_id(summaries);
+    read_each(path, |answer: Answer, row| {
+        let point = answer.point.as_ref();
+        Ok(Answer {
+            point: point
+                .map(|point| known_summary(row, &by_id, point))
+                .transpose()?,
+            ..answer
+        })
+    })
 }
