@@ -14,6 +14,7 @@ use crate::quant::MethodLabel;
 use crate::units::{Bits, Metric};
 use std::collections::{BTreeMap, BTreeSet};
 
+/// Line of the target.
 const TARGET: Stroke = Stroke::dashed(Color::GREY, 1.6, &[2.5, 4.0]);
 /// More models than this get a panel for each width.
 const MOST_MODELS: usize = 7;

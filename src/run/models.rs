@@ -248,12 +248,6 @@ pub(super) fn base_name(info: &ModelInfo, path: &Path) -> Result<String> {
     Ok(name)
 }
 
-/// Name of a file without its folder.
-pub(super) fn file_name(path: &Path) -> String {
-    let name = path.file_name().unwrap_or_default();
-    name.to_string_lossy().into_owned()
-}
-
 /// Name of a file without its ending.
 pub(super) fn stem(path: &Path) -> String {
     path.file_stem()

@@ -2,7 +2,7 @@
 //! tables and model files alone.
 
 use super::checked::Unchecked;
-use super::models::{file_name, stem};
+use super::models::stem;
 use super::record::{check_metrics, Record};
 use super::redraw::{figures_of, memory_of};
 use crate::analysis::{self, names, Analysis, MethodMean, Summary};
@@ -430,7 +430,7 @@ fn card(name: &str, model: &Shipped, runs: &[&Read]) -> Result<ModelCard> {
     let configuration = record.map(TrainingRecord::to_json).transpose()?;
     Ok(ModelCard {
         name: name.to_owned(),
-        file: file_name(&model.path),
+        file: store::file_name(&model.path),
         bytes: std::fs::metadata(&model.path).map_or(0, |meta| meta.len()),
         checksum: model.checksum.clone(),
         architecture: info.architecture.to_string(),

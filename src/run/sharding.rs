@@ -4,7 +4,6 @@
 use super::difference::and_more;
 use super::exploring::check_exploration;
 use super::journal::{journals_of, replay_run, Asked, Attempt, Journal, Replay, ReplayedAttempt};
-use super::models::file_name;
 use super::monitor::Monitor;
 use super::prepared::Prepared;
 use super::request::RunRequest;
@@ -12,6 +11,7 @@ use super::sampling::{Clean, Sampled};
 use super::sweeping::{close, lock, Sweeping};
 use crate::config::Experiment;
 use crate::error::{Error, Result};
+use crate::store;
 use crate::sweep::{shards_of, Part, Shard};
 use crate::units::{count_of, ChipId};
 use std::collections::{BTreeMap, BTreeSet};
@@ -305,7 +305,7 @@ pub(super) fn who_owes(
 impl ReplayedAttempt {
     /// The name of its journal.
     fn name(&self) -> String {
-        file_name(&self.path)
+        store::file_name(&self.path)
     }
 
     /// The attempt in words, by the name of its journal.

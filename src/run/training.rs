@@ -139,11 +139,11 @@ impl Workshop<'_> {
             };
             if begun.as_deref() != Some(own) {
                 monitor.warn(&format!(
-                "{}: trained under other numerics ({}) than those of this program ({own}); the model is used as it is, \
-                 `--fresh` trains it again",
-                training.name,
-                begun.as_deref().unwrap_or("none recorded")
-            ));
+                    "{}: trained under other numerics ({}) than those of this program ({own}); the model is used as \
+                     it is, `--fresh` trains it again",
+                    training.name,
+                    begun.as_deref().unwrap_or("none recorded")
+                ));
             }
             monitor.note(&format!(
                 "{}: already trained in {}{checked}",
@@ -222,16 +222,16 @@ impl Workshop<'_> {
         let Begun { start, folder, .. } = self.begin(training)?;
         let state = read_state(&folder, self.monitor)?.map(|(state, _)| state);
         match state.filter(|state| state.epoch >= training.trainer.epochs) {
-        Some(state) => Ok(trained(&start, folder, state.history, 0)),
-        None => Err(Error::Missing {
-            path: folder.join(BEST),
-            expected: format!(
-                "the trained model `{}`; shards and merges train none, the same command with `--prepare` in place of \
-                 `--shard` or `--merge` does",
-                training.name
-            ),
-        }),
-    }
+            Some(state) => Ok(trained(&start, folder, state.history, 0)),
+            None => Err(Error::Missing {
+                path: folder.join(BEST),
+                expected: format!(
+                    "the trained model `{}`; shards and merges train none, the same command with `--prepare` in \
+                     place of `--shard` or `--merge` does",
+                    training.name
+                ),
+            }),
+        }
     }
 
     /// A model that another process was making: waits for it, then takes what it made or makes it. No training may run here
