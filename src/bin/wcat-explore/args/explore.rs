@@ -113,7 +113,7 @@ Examples:
   wcat-explore explore --model wcat.safetensors --domains layers --max-loss 0.01
   wcat-explore explore --model wcat.safetensors --domains groups:groups.yaml --max-rails 2
   wcat-explore explore --model q.safetensors --domains weights,activations --max-loss 0.01
-  wcat-explore explore --model resnet20.th --dataset cifar10 --widths 2,4,8 \
+  wcat-explore explore --model resnet20.th --dataset cifar10 --widths 2,4,8 \\
     --set quantizer.method=wcat")]
 pub(crate) struct ExploreArgs {
     #[command(flatten)]

@@ -14,7 +14,7 @@ Examples:
   wcat-explore train --config mnist_lenet5 --config methods/wcat --config bits/4
   wcat-explore train --config mnist_lenet5 --sweep-methods normal,lsq,wcat --bits 4,8
   wcat-explore train --set network.architecture=mlp --set trainer.epochs=3 --out results/mine
-  wcat-explore train --config mnist_lenet5 --config methods/wcat --config bits/4 \
+  wcat-explore train --config mnist_lenet5 --config methods/wcat --config bits/4 \\
     --weights net.onnx --set trainer.epochs=2")]
 #[command(next_help_heading = "What to train")]
 pub(crate) struct TrainArgs {
@@ -131,10 +131,10 @@ impl Import {
 Examples:
   wcat-explore quantize net.onnx --bits 8 --out net8.safetensors --data test.npz
   wcat-explore quantize --model a.th --bits 8 --out a8.safetensors --dataset cifar10
-  wcat-explore quantize net.onnx --bits 8 --activation-bits 8 --activation-data x.npz \
+  wcat-explore quantize net.onnx --bits 8 --activation-bits 8 --activation-data x.npz \\
     --out net88.safetensors --data test.npz
   wcat-explore quantize --model a.th --method wcat --init mse --bits 4 --out a4.safetensors
-  wcat-explore quantize --model a.th --method wclip --set quantizer.wclip=0.3 --bits 4 \
+  wcat-explore quantize --model a.th --method wclip --set quantizer.wclip=0.3 --bits 4 \\
     --out c.safetensors")]
 #[command(next_help_heading = "Models and data")]
 pub(crate) struct QuantizeArgs {

@@ -79,6 +79,9 @@ fn a_command_takes_only_the_flags_that_it_reads() {
 fn every_command_has_examples_that_it_takes() {
     for (name, command) in commands() {
         let after = command.get_after_help().expect(&name).to_string();
+        // a line that the terminal breaks is no longer one command where it is pasted
+        assert!(after.lines().all(|line| line.len() <= 100), "{name}");
+        let after = after.replace("\\\n", "");
         let examples: Vec<&str> = after
             .lines()
             .filter_map(|line| line.strip_prefix("  wcat-explore "))

@@ -3,6 +3,7 @@
 use crate::args::{Arguments, CompletionsArgs, ManArgs};
 use crate::show;
 use clap::{Command, CommandFactory};
+use clap_complete::Shell;
 use clap_mangen::Man;
 use std::path::Path;
 use wcat_explore::error::Error;
@@ -11,9 +12,15 @@ use wcat_explore::store;
 const NAME: &str = "wcat-explore";
 
 pub(crate) fn completions(args: &CompletionsArgs) -> anyhow::Result<()> {
+    show::result(script(args.shell)?.trim_end())
+}
+
+fn script(shell: Shell) -> anyhow::Result<String> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Arguments::command(), NAME, &mut script);
-    show::result(String::from_utf8(script)?.trim_end())
+    clap_complete::generate(shell, &mut Arguments::command(), NAME, &mut script);
+    // clap_complete 4.6 writes the hyphen of the program's name in two ways for bash, so that nothing is completed behind a
+    // command (clap's issue 6421)
+    Ok(String::from_utf8(script)?.replace("wcat__subcmd__explore", "wcat__explore"))
 }
 
 pub(crate) fn man(args: &ManArgs) -> anyhow::Result<()> {
@@ -56,4 +63,24 @@ fn rendered(command: &Command, page: &str) -> anyhow::Result<String> {
         .source(concat!("wcat-explore ", env!("CARGO_PKG_VERSION")))
         .render(&mut text)?;
     Ok(String::from_utf8(text)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bash_completes_behind_every_command_that_it_recognises() {
+        let script = script(Shell::Bash).unwrap();
+        let recognised: Vec<&str> = script
+            .lines()
+            .filter_map(|line| line.trim().strip_prefix("cmd=\"")?.strip_suffix('"'))
+            .filter(|command| !command.is_empty())
+            .collect();
+        assert!(recognised.len() > 20);
+        for command in recognised {
+            let case = format!("{command})");
+            assert!(script.lines().any(|line| line.trim() == case), "{case}");
+        }
+    }
 }
