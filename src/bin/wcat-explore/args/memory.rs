@@ -205,8 +205,8 @@ pub(crate) struct ImportArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  wcat-explore memory combine --failures sram-14nm-chandramoorthy2019 --energy sram.yaml --vmin 1.2V \\
-    --extrapolate --out both.yaml
+  wcat-explore memory combine --failures sram-14nm-chandramoorthy2019 --energy sram.yaml \\
+    --vmin 1.2V --extrapolate --out both.yaml
   wcat-explore memory combine --failures counts.yaml --energy sram.yaml --map volts --out both.yaml")]
 #[command(next_help_heading = "Macro")]
 pub(crate) struct CombineArgs {
