@@ -110,6 +110,18 @@ pub struct SeenChip {
     pub judged: Option<Judged>,
 }
 
+/// What tells a [`SeenChip`] from others.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct SeenKey {
+    model: String,
+    protection: Protection,
+    activations: Option<u64>,
+    voltage: u64,
+    check: bool,
+    part: Option<String>,
+    chip: ChipId,
+}
+
 impl SeenChip {
     /// Evaluations of an image that it took.
     pub(super) fn images(&self) -> u64 {
@@ -119,22 +131,17 @@ impl SeenChip {
         strata + self.judged.map_or(0, |judged| judged.images)
     }
 
-    /// What it is, beside what it showed: no other chip of an answer has the same words.
-    pub(super) fn in_words(&self) -> String {
-        let part = self.part.as_deref();
-        let part = part.map_or(String::new(), |part| {
-            format!(" with faults in {part} alone")
-        });
-        let beside = self.activation_voltage;
-        let beside = beside.map_or(String::new(), |own| format!(", activations at {own},"));
-        format!(
-            "the {} of an answer on `{}`{part} at {}{beside} with protection {} on chip {}",
-            if self.check { "check" } else { "search" },
-            self.model,
-            self.voltage,
-            self.protection,
-            self.chip
-        )
+    /// What tells it from others, beside what it showed.
+    pub(super) fn key(&self) -> SeenKey {
+        SeenKey {
+            model: self.model.clone(),
+            protection: self.protection,
+            activations: self.activation_voltage.map(f64::to_bits),
+            voltage: self.voltage.to_bits(),
+            check: self.check,
+            part: self.part.clone(),
+            chip: self.chip,
+        }
     }
 }
 

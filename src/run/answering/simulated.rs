@@ -4,7 +4,7 @@ use super::{named, AnswerInput};
 use crate::answer::{Chips, Phase, Place};
 use crate::engine::Answers;
 use crate::error::{Error, Result};
-use crate::run::journal::{Journal, Replay, SeenChip};
+use crate::run::journal::{Journal, Replay, SeenChip, SeenKey};
 use crate::run::monitor::SweepProgress;
 use crate::run::sweeping::{lock, Sweeping};
 use crate::seed::{Purpose, Seed};
@@ -17,12 +17,12 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Mutex;
 
-/// What a journal holds, by its words.
-pub(super) type Known = BTreeMap<String, SeenChip>;
+/// What a journal holds.
+pub(super) type Known = BTreeMap<SeenKey, SeenChip>;
 
 pub(super) fn known(replay: &Replay) -> Known {
     let seen = replay.seen.iter();
-    seen.map(|seen| (seen.in_words(), seen.clone())).collect()
+    seen.map(|seen| (seen.key(), seen.clone())).collect()
 }
 
 /// Chips of the candidates, simulated where the journal does not hold them.
@@ -101,7 +101,7 @@ impl Simulated<'_> {
                 chip,
                 ..view.seen.clone()
             };
-            let known = self.known.get(&key.in_words()).filter(|known| fits(known));
+            let known = self.known.get(&key.key()).filter(|known| fits(known));
             if let Some(known) = known {
                 self.tell(known);
                 return Ok(known.clone());

@@ -331,7 +331,7 @@ impl Contents {
                 ));
             }
             Record::Seen(seen) => {
-                let of = format!("result of {}", seen.in_words());
+                let of = format!("result of {}", damage::words_of_seen(&seen));
                 let found = json!({ "strata": seen.strata, "judged": seen.judged });
                 if self.is_new_step(of.clone(), of, found, place)? {
                     self.replay.seen.push(seen);

@@ -1,7 +1,7 @@
 //! Lines of a journal that are damaged: what they held as far as it can be read, and where they are moved to.
 
 use super::contents::next_line;
-use super::{Header, Record, Replay};
+use super::{Header, Record, Replay, SeenChip};
 use crate::analysis::names;
 use crate::error::{IoContext, Result};
 use crate::run::difference::and_more;
@@ -52,9 +52,27 @@ pub(super) fn words(record: &Record) -> String {
         Record::Trial(trial) => format!("trial of `{}` on chip {}", trial.design_id, trial.chip),
         Record::Search(search) => format!("a step of the search of `{}`", search.model),
         Record::Yield(_) => "a chip of `explore --yield`".into(),
-        Record::Seen(seen) => seen.in_words(),
+        Record::Seen(seen) => words_of_seen(seen),
         Record::Evaluations(_) => "the budget of an answer".into(),
     }
+}
+
+/// What a chip of an answer is.
+pub(super) fn words_of_seen(seen: &SeenChip) -> String {
+    let part = seen.part.as_deref();
+    let part = part.map_or(String::new(), |part| {
+        format!(" with faults in {part} alone")
+    });
+    let beside = seen.activation_voltage;
+    let beside = beside.map_or(String::new(), |own| format!(", activations at {own},"));
+    format!(
+        "the {} of an answer on `{}`{part} at {}{beside} with protection {} on chip {}",
+        if seen.check { "check" } else { "search" },
+        seen.model,
+        seen.voltage,
+        seen.protection,
+        seen.chip
+    )
 }
 
 /// Moves lines to the file of damaged ones: there first, so that a process that is killed in between loses none.
