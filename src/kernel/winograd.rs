@@ -44,6 +44,18 @@ pub struct Scratch {
     strip: Vec<f32>,
 }
 
+impl Scratch {
+    /// Room for so many values; what lies in it is of no account.
+    fn make_room(&mut self, inputs: usize, sums: usize) {
+        let strip = (&mut self.strip, PATCH * STRIP * BLOCK);
+        for (values, least) in [(&mut self.inputs, inputs), (&mut self.sums, sums), strip] {
+            if values.len() < least {
+                values.resize(least, 0.0);
+            }
+        }
+    }
+}
+
 impl Winograd {
     /// The same convolution as a direct one; `None` where that has another kernel or stride, less than a block of
     /// lanes, or so few outputs that tiles beyond the image cost more than is saved.
@@ -128,14 +140,7 @@ impl Winograd {
             self.direct.start_len(),
             "starting sums of a convolution"
         );
-        let inputs = from.blocks() * TRANSFORMED;
-        if scratch.inputs.len() < inputs {
-            scratch.inputs.resize(inputs, 0.0);
-        }
-        if scratch.sums.len() < TRANSFORMED {
-            scratch.sums.resize(TRANSFORMED, 0.0);
-        }
-        scratch.strip.resize(PATCH * STRIP * BLOCK, 0.0);
+        scratch.make_room(from.blocks() * TRANSFORMED, TRANSFORMED);
         isa.run(Forward {
             source: Source::new(&self.direct, input),
             to,

@@ -40,14 +40,9 @@ impl Winograd {
             "gradients of a convolution"
         );
         assert_eq!(products.len(), self.transformed_len(), "products");
-        let sizes = [source.from, of].map(|planes| ROUNDS * planes.blocks() * TRANSFORMED);
-        if scratch.inputs.len() < sizes[0] {
-            scratch.inputs.resize(sizes[0], 0.0);
-        }
-        if scratch.sums.len() < sizes[1] {
-            scratch.sums.resize(sizes[1], 0.0);
-        }
-        scratch.strip.resize(PATCH * STRIP * BLOCK, 0.0);
+        let [inputs, outputs] =
+            [source.from, of].map(|planes| ROUNDS * planes.blocks() * TRANSFORMED);
+        scratch.make_room(inputs, outputs);
         isa.run(Products {
             source,
             of,
