@@ -70,10 +70,13 @@ pub fn prepare_run(
         1,
     );
     for (place, model) in prepared.models.iter().enumerate() {
-        if kept.read(model)?.is_none() {
-            let answers = kept.answers(model, prepared.images.of(place), monitor.cancel())?;
-            kept.write(model, &answers)?;
+        if kept.read(model)?.is_some() {
+            continue;
         }
+        let images = prepared.images.of(place);
+        let answers = model.evaluator.clean_answers(images, monitor.cancel())?;
+        model.check_finite(answers.not_finite, prepared.images.count)?;
+        kept.write(model, &answers)?;
     }
     made.models = paths;
     Ok(made)
