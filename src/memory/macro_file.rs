@@ -56,7 +56,8 @@ impl MacroModel {
 
     pub(super) fn of_layer(layer: &Layer, text: &str) -> Result<Self> {
         resolve_to(std::slice::from_ref(layer), |file: MacroFile| {
-            file.with_text(text.to_owned())
+            file.check()?;
+            Ok(file.with_text(text.to_owned()))
         })
     }
 
@@ -117,17 +118,17 @@ impl MacroFile {
     /// # Errors
     /// [`Error::Argument`] for what no file may say.
     pub fn model(self) -> Result<MacroModel> {
+        self.check()?;
         let text = to_yaml(&self)?;
-        self.with_text(text)
+        Ok(self.with_text(text))
     }
 
-    fn with_text(self, text: String) -> Result<MacroModel> {
-        self.check()?;
-        Ok(MacroModel {
+    fn with_text(self, text: String) -> MacroModel {
+        MacroModel {
             file: self,
             checksum: sha256(text.as_bytes()),
             text,
-        })
+        }
     }
 }
 

@@ -78,11 +78,17 @@ impl Steps<'_> {
                 input,
                 end,
             } => self.convolution(&convolution.general(self.graph), input, &end)?,
+            // of other forms the kernels know only some
             Group::General {
                 convolution,
                 input,
                 end,
-            } => self.convolution(convolution, input, &end)?,
+            } => {
+                let weight = &self.graph.layers[convolution.layer].shape;
+                let windows = convolution.on_kernels(weight, &self.shapes[input]);
+                windows.ok_or_else(|| unknown(convolution))?;
+                self.convolution(convolution, input, &end)?;
+            }
             Group::Pooled {
                 convolution,
                 size,
@@ -532,6 +538,7 @@ impl Steps<'_> {
         input: Value,
         end: &End,
     ) -> Result<()> {
+        let windows = on_kernels(convolution)?;
         let input = self.number(input)?;
         let add = end.add.map(|value| self.number(value)).transpose()?;
         let mut shift = self.shift(convolution.layer, convolution.bias)?;
@@ -545,7 +552,7 @@ impl Steps<'_> {
         self.steps.push(Step::Convolution {
             input,
             layer: convolution.layer,
-            windows: on_kernels(convolution)?,
+            windows,
             groups: convolution.groups,
             scale,
             shift,
@@ -567,8 +574,11 @@ impl Steps<'_> {
 
 /// Where the windows of a convolution lie, as the kernels take them.
 fn on_kernels(convolution: &GeneralConvolution) -> Result<Windows> {
-    convolution.windows.on_kernels().ok_or_else(|| {
-        let expected = "a convolution that the kernels know";
-        Error::argument("graph", expected, format!("{convolution:?}"))
-    })
+    let windows = convolution.windows.on_kernels();
+    windows.ok_or_else(|| unknown(convolution))
+}
+
+fn unknown(convolution: &GeneralConvolution) -> Error {
+    let expected = "a convolution that the kernels know";
+    Error::argument("graph", expected, format!("{convolution:?}"))
 }
