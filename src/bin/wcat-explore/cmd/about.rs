@@ -10,6 +10,9 @@ use wcat_explore::error::Error;
 use wcat_explore::store;
 
 const NAME: &str = "wcat-explore";
+/// How clap_mangen begins the examples, which stand last on a page, and how they keep their lines.
+const AFTER_HELP: &str = ".SH EXTRA\nExamples:\n";
+const EXAMPLES: &str = ".SH EXAMPLES\n.nf\n";
 
 pub(crate) fn completions(args: &CompletionsArgs) -> anyhow::Result<()> {
     show::result(script(args.shell)?.trim_end())
@@ -62,12 +65,25 @@ fn rendered(command: &Command, page: &str) -> anyhow::Result<String> {
         .title(page.to_uppercase())
         .source(concat!("wcat-explore ", env!("CARGO_PKG_VERSION")))
         .render(&mut text)?;
-    Ok(String::from_utf8(text)?)
+    Ok(String::from_utf8(text)?.replace(AFTER_HELP, EXAMPLES))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn examples_keep_their_lines_in_manual_pages() {
+        let mut command = Arguments::command();
+        command.build();
+        for below in command.get_subcommands() {
+            let page = rendered(below, "page").unwrap();
+            assert!(!page.contains(".SH EXTRA"), "{page}");
+            if below.get_after_help().is_some() {
+                assert!(page.contains(EXAMPLES), "{page}");
+            }
+        }
+    }
 
     #[test]
     fn bash_completes_behind_every_command_that_it_recognises() {
