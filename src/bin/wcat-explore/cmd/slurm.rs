@@ -24,14 +24,13 @@ const SPREAD: [&str; 4] = ["sweep", "explore", "attack", "train"];
 /// Processors of a task, where `--threads` does not say.
 const PROCESSORS: usize = 4;
 /// What the script does before the shards, where there are models to prepare.
-const PREPARE: &str = "\
-  prepare) run @COMMAND@ --prepare --shard auto/@MODELS@ --threads \"$SLURM_CPUS_PER_TASK\" ;;
+const PREPARE: &str =
+    "  prepare) run @COMMAND@ --prepare --shard auto/@MODELS@ --threads \"$SLURM_CPUS_PER_TASK\" ;;
 ";
-const SUBMIT_PREPARE: &str = "\
-    prepare=$(sbatch --parsable --array=0-@LAST_MODEL@ \"$0\" prepare) || exit
+const SUBMIT_PREPARE: &str =
+    "    prepare=$(sbatch --parsable --array=0-@LAST_MODEL@ \"$0\" prepare) || exit
     submit --dependency=afterok:$prepare --kill-on-invalid-dep=yes ;;";
-const SUBMIT: &str = "\
-    submit ;;";
+const SUBMIT: &str = "    submit ;;";
 /// The script. Where a shard never runs, a merge that says which beats a dependency that is never satisfied.
 const SCRIPT: &str = include_str!("slurm.sh");
 /// What an adaptive sweep does where a merge asks for more trials.
