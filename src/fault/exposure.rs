@@ -41,7 +41,7 @@ impl Exposure {
             if !layers.iter().any(|(name, _)| glob.is_match(name)) {
                 let names: Vec<&str> = layers.iter().map(|(name, _)| *name).collect();
                 let expected = format!("globs that match a stored layer: {}", names.join(", "));
-                return refuse("faults.layers", expected, format!("`{text}`"));
+                return refuse("--layers (faults.layers)", expected, format!("`{text}`"));
             }
         }
         let (mut words, mut all) = (Vec::<Range<u64>>::new(), 0);
@@ -208,7 +208,7 @@ mod tests {
         };
         let error = Exposure::new(&spec, &LAYERS).unwrap_err().to_string();
         let expected =
-            "faults.layers: expected globs that match a stored layer: conv1, conv2, fc, found `conv9`";
+            "--layers (faults.layers): expected globs that match a stored layer: conv1, conv2, fc, found `conv9`";
         assert_eq!(error, expected);
     }
 

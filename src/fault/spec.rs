@@ -156,7 +156,11 @@ impl FaultSpec {
         let matcher = |glob: &String| {
             let parsed = globset::Glob::new(glob);
             let parsed = parsed.map_err(|e| {
-                Error::argument("faults.layers", "globs over layer names", e.to_string())
+                Error::argument(
+                    "--layers (faults.layers)",
+                    "globs over layer names",
+                    e.to_string(),
+                )
             })?;
             Ok(parsed.compile_matcher())
         };
@@ -197,7 +201,7 @@ mod tests {
                 spec(|s| (s.kind, s.zero_to_one_share) = (Some(KindName::Flip), half)),
             ),
             (
-                "faults.layers: expected globs",
+                "--layers (faults.layers): expected globs",
                 spec(|s| s.layers = vec!["conv[".into()]),
             ),
             (

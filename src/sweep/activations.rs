@@ -178,7 +178,11 @@ impl ActivationSide {
                  --activation-input`)",
                 names.join(", ")
             );
-            return Err(Error::argument("faults.layers", expected, "none"));
+            return Err(Error::argument(
+                "--layers (faults.layers)",
+                expected,
+                "none",
+            ));
         }
         let spans = stored.into_iter().map(|own| own.words).collect();
         let memory = ActivationMemory::new(bits, spans, self.words)?;
