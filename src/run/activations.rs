@@ -19,6 +19,11 @@ pub(super) struct ActivationInput {
 }
 
 impl ActivationInput {
+    /// True where stored activations fail and weights do not.
+    pub(super) fn fail_alone(&self) -> bool {
+        self.side.rows == SuppliedRows::Alone
+    }
+
     /// That of an experiment, without its voltages; `None` where activations have no supply of their own.
     ///
     /// # Errors

@@ -123,6 +123,9 @@ pub fn evaluate(
     let place = place(faults, &options, &memory, masks)?;
     let paths: Vec<PathBuf> = vec![model.to_owned()];
     let mut models = load_models(&paths, &device)?;
+    if !clean {
+        models[0].check_stored()?;
+    }
     let mut experiment = experiment.clone();
     let normalization = experiment.dataset.normalization.clone();
     experiment.dataset = dataset_for(&models, &experiment.dataset, dataset_given)?;

@@ -91,7 +91,7 @@ pub(super) fn inputs(
     }
     let grid = if activations
         .as_ref()
-        .is_some_and(|own| own.side.rows == SuppliedRows::Alone)
+        .is_some_and(ActivationInput::fail_alone)
     {
         vec![faults.at(&memory, memory.error_free)?]
     } else {
@@ -260,6 +260,13 @@ pub(super) fn prepare(
     } = inputs;
     let mut experiment = experiment.clone();
     let mut models = load_models(paths, device)?;
+    let alone = activations
+        .as_ref()
+        .is_some_and(ActivationInput::fail_alone);
+    // before a data set is asked for: without codes there is nothing to judge on it
+    if !alone {
+        models.iter().try_for_each(Loaded::check_stored)?;
+    }
     let given = request.models.is_empty() || request.dataset_given;
     let normalization = experiment.dataset.normalization.clone();
     experiment.dataset = dataset_for(&models, &experiment.dataset, given)?;
@@ -441,9 +448,8 @@ impl Prepared {
 
     /// True where stored activations alone fail.
     fn fail_alone(&self) -> bool {
-        self.activations
-            .as_ref()
-            .is_some_and(|own| own.side.rows == SuppliedRows::Alone)
+        let activations = self.activations.as_ref();
+        activations.is_some_and(ActivationInput::fail_alone)
     }
 
     pub(super) fn beyond_tolerance(&self, means: impl Iterator<Item = f64>) -> Option<String> {

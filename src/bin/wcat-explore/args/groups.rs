@@ -395,6 +395,13 @@ pub(crate) struct MemoryFlags {
     protection: Vec<String>,
 }
 
+impl MemoryFlags {
+    /// A memory was named.
+    pub(crate) fn names_one(&self) -> bool {
+        self.memory.is_some()
+    }
+}
+
 /// The memory of stored activations.
 #[derive(Debug, Args, Serialize)]
 #[command(next_help_heading = "Voltages and memory")]

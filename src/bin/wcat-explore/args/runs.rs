@@ -35,9 +35,9 @@ pub(crate) struct EvalArgs {
     /// memory model says.
     #[arg(long, value_name = "P", allow_hyphen_values = true)]
     pub activation_ber: Option<Ber>,
-    /// The simulated chip
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    pub chip: u32,
+    /// The simulated chip [default: 0]
+    #[arg(long, value_name = "N")]
+    pub chip: Option<u32>,
     #[command(flatten)]
     pub memory: MemoryFlags,
     /// Model file: safetensors, ONNX or a PyTorch checkpoint

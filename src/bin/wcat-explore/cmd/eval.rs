@@ -3,6 +3,7 @@
 use crate::args::{layers, EvalArgs, Format};
 use crate::progress::Progress;
 use crate::show;
+use wcat_explore::error::{refuse, Result};
 use wcat_explore::report::Grid;
 use wcat_explore::run::{evaluate, EvaluationRow, FaultSetting, Monitor, WeightFaults};
 use wcat_explore::units::ChipId;
@@ -17,13 +18,14 @@ pub(crate) fn run(args: &EvalArgs, monitor: &Progress) -> anyhow::Result<()> {
     let (experiment, dataset_given) =
         args.settings
             .experiment(&args.places, None, &flags.concat())?;
+    check_used(args)?;
     let weights = match (args.ber, &args.voltage) {
         (Some(ber), _) => WeightFaults::Ber(ber),
         (None, Some(voltage)) => WeightFaults::Voltage(voltage),
         (None, None) => WeightFaults::None,
     };
     let faults = FaultSetting {
-        chip: ChipId(args.chip),
+        chip: ChipId(args.chip.unwrap_or(0)),
         weights,
         activations: args.activation_ber,
     };
@@ -41,6 +43,22 @@ pub(crate) fn run(args: &EvalArgs, monitor: &Progress) -> anyhow::Result<()> {
         Format::Table => show::table(&table(&row)),
         other => show::records(&serde_json::json!([row]), other),
     }
+}
+
+/// Refuses a chip or a memory where no bit fails.
+fn check_used(args: &EvalArgs) -> Result<()> {
+    if args.ber.is_some() || args.voltage.is_some() || args.activation_ber.is_some() {
+        return Ok(());
+    }
+    let given = [
+        ("--chip", args.chip.is_some()),
+        ("--memory", args.memory.names_one()),
+    ];
+    for (flag, _) in given.into_iter().filter(|(_, given)| *given) {
+        let expected = "`--voltage`, `--ber` or `--activation-ber` beside it: without, no bit fails and it has no effect";
+        return refuse(flag, expected, "none of them");
+    }
+    Ok(())
 }
 
 fn table(row: &EvaluationRow) -> Grid {
