@@ -50,15 +50,13 @@ fn check_used(args: &EvalArgs) -> Result<()> {
     if args.ber.is_some() || args.voltage.is_some() || args.activation_ber.is_some() {
         return Ok(());
     }
-    let given = [
-        ("--chip", args.chip.is_some()),
-        ("--memory", args.memory.names_one()),
-    ];
-    for (flag, _) in given.into_iter().filter(|(_, given)| *given) {
-        let expected = "`--voltage`, `--ber` or `--activation-ber` beside it: without, no bit fails and it has no effect";
-        return refuse(flag, expected, "none of them");
-    }
-    Ok(())
+    let flag = match args.chip {
+        Some(_) => "--chip",
+        None if args.memory.names_one() => "--memory",
+        None => return Ok(()),
+    };
+    let expected = "`--voltage`, `--ber` or `--activation-ber` beside it: without, no bit fails and it has no effect";
+    refuse(flag, expected, "none of them")
 }
 
 fn table(row: &EvaluationRow) -> Grid {
