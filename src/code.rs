@@ -3,7 +3,7 @@
 //! Signed codes are two's complement with bit `b-1` the sign; signed 1-bit codes are -1 and +1,
 //! stored as 0 and 1; unsigned codes are stored as they are. Bit 0 is the least significant.
 
-use crate::error::{Error, Result};
+use crate::error::{refuse, Result};
 use crate::units::Bits;
 
 /// A stored word: the low `b` bits hold the code, the others are 0.
@@ -51,14 +51,14 @@ impl CodeFormat {
     /// Format of `bits` (1 to 8) wide codes.
     ///
     /// # Errors
-    /// [`Error::Argument`] for float weights, which have no codes.
+    /// [`crate::error::Error::Argument`] for float weights, which have no codes.
     pub fn new(bits: Bits, signed: bool) -> Result<Self> {
         if bits.is_float() {
-            return Err(Error::argument(
+            return refuse(
                 "bits of stored codes",
                 "1 to 8",
                 "32 (float weights have no codes)",
-            ));
+            );
         }
         Ok(Self {
             width: bits,
@@ -149,14 +149,14 @@ pub fn set(word: Word, bit: u32, one: bool) -> Word {
 /// Number of stored bits in which two equally long memories differ.
 ///
 /// # Errors
-/// [`Error::Argument`] where the lengths differ.
+/// [`crate::error::Error::Argument`] where the lengths differ.
 pub fn hamming_distance(a: &[Word], b: &[Word]) -> Result<u64> {
     if a.len() != b.len() {
-        return Err(Error::argument(
+        return refuse(
             "Hamming distance",
             format!("{} words on both sides", a.len()),
-            b.len().to_string(),
-        ));
+            b.len(),
+        );
     }
     Ok(a.iter()
         .zip(b)

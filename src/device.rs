@@ -1,6 +1,6 @@
 //! `cpu` and `cuda:N` to candle devices; leaves everything that is computed there to others.
 
-use crate::error::{Error, Result};
+use crate::error::{refuse, Error, Result};
 use crate::units::text_form;
 use candle_core::Device;
 use serde::{Deserialize, Serialize};
@@ -25,11 +25,11 @@ impl DeviceSpec {
     pub fn open(self) -> Result<Device> {
         match self {
             Self::Cpu => Ok(Device::Cpu),
-            Self::Cuda(_) if !cfg!(feature = "cuda") => Err(Error::argument(
+            Self::Cuda(_) if !cfg!(feature = "cuda") => refuse(
                 "device",
                 "`cpu`: this program was built without the `cuda` feature",
                 format!("`{self}`"),
-            )),
+            ),
             Self::Cuda(card) => Device::new_cuda(card).map_err(|e| {
                 Error::argument(
                     "device",

@@ -36,7 +36,7 @@ pub use score::{Answers, Score};
 
 pub use crate::code::FaultsOfActivations;
 use crate::code::Word;
-use crate::error::{Error, Result};
+use crate::error::{refuse, Result};
 use crate::kernel::{Arithmetic, Isa};
 use crate::net::Network;
 use crate::quant::StoredWeight;
@@ -297,7 +297,7 @@ impl Evaluator {
     /// Score without faults.
     ///
     /// # Errors
-    /// [`Error::Argument`] where the images are not of the network's shape, or a tensor failure.
+    /// [`crate::error::Error::Argument`] where the images are not of the network's shape, or a tensor failure.
     pub fn clean(&self, images: &Images) -> Result<Score> {
         self.faulty(&[], images)
     }
@@ -306,7 +306,7 @@ impl Evaluator {
     /// An engine begins on one thread; those of the same pool that have nothing else to do take groups of images from it.
     ///
     /// # Errors
-    /// [`Error::Argument`] for an index outside the memory or images not of the network's shape, or a tensor
+    /// [`crate::error::Error::Argument`] for an index outside the memory or images not of the network's shape, or a tensor
     /// failure.
     pub fn faulty(&self, faults: &[(usize, Word)], images: &Images) -> Result<Score> {
         self.score(Reads::of_words(faults), images)
@@ -396,7 +396,7 @@ impl Evaluator {
         for &(index, word) in faults {
             if index >= self.words.len() {
                 let expected = format!("a word index below {}", self.words.len());
-                return Err(Error::argument("fault", expected, index.to_string()));
+                return refuse("fault", expected, index);
             }
             if !own.contains(&index) {
                 // float layers hold no words and share their start with the next layer: the last one that begins here
@@ -405,7 +405,7 @@ impl Evaluator {
                 own = self.starts[layer]..end.unwrap_or(self.words.len());
             }
             let Some(stored) = &self.stored[layer] else {
-                return Err(Error::argument("fault", "a stored word", "a float layer"));
+                return refuse("fault", "a stored word", "a float layer");
             };
             let place = index - own.start;
             weights.push((layer as u32, place as u32, stored.value(place, word)));
@@ -420,7 +420,7 @@ impl Evaluator {
         }
         let expected = format!("images of {expected:?} for {}", self.network.architecture());
         let found = format!("{:?}", images.shape());
-        Err(Error::argument("images to evaluate", expected, found))
+        refuse("images to evaluate", expected, found)
     }
 }
 
@@ -433,7 +433,7 @@ fn overlaid(lists: &[&[(usize, Word)]]) -> Vec<(usize, Word)> {
 /// Score of a network with the weights that it has now.
 ///
 /// # Errors
-/// [`Error::Argument`] where the images are not of the network's shape, or a tensor failure.
+/// [`crate::error::Error::Argument`] where the images are not of the network's shape, or a tensor failure.
 pub fn score(network: &Network, images: &Images) -> Result<Score> {
     let stored = network.stored()?;
     match Engine::new(network, &stored, Isa::current(), Arithmetic::current())? {

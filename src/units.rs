@@ -5,7 +5,7 @@ mod metric;
 
 pub use metric::Metric;
 
-use crate::error::{Error, Result};
+use crate::error::{refuse, Error, Result};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -225,11 +225,7 @@ impl Bits {
     pub fn new(bits: u64) -> Result<Self> {
         match bits {
             1..=8 | 32 => Ok(Self(bits as u8)),
-            _ => Err(Error::argument(
-                "bits",
-                "1 to 8, or 32 for no quantisation",
-                bits.to_string(),
-            )),
+            _ => refuse("bits", "1 to 8, or 32 for no quantisation", bits),
         }
     }
 

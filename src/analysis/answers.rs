@@ -10,7 +10,7 @@ pub use shown::{SeriesPoints, Shown};
 
 use super::pareto::{baseline_of, best_clean, Points, SAVING_LOSSES};
 use super::row::Summary;
-use crate::error::{Error, Result};
+use crate::error::{refuse, Result};
 use crate::fault::{ArrayLabel, FaultLabel, Protection};
 use crate::quant::MethodLabel;
 use crate::seed::{Purpose, Seed};
@@ -64,16 +64,14 @@ impl Default for Questions {
 /// None of a yield where a design point was sampled in two levels: that sees too little of each chip.
 ///
 /// # Errors
-/// [`Error::Argument`]: a loss or yield outside its range; as [`pareto`](super::pareto()).
+/// [`crate::error::Error::Argument`]: a loss or yield outside its range; as [`pareto`](super::pareto()).
 pub fn answers(
     summaries: &[Summary],
     trials: &[TrialRow],
     questions: &Questions,
     seed: Seed,
 ) -> Result<Vec<Answer>> {
-    let wrong = |what: &str, expected: &str, found: &f64| {
-        Err(Error::argument(what, expected, found.to_string()))
-    };
+    let wrong = |what: &str, expected: &str, found: &f64| refuse(what, expected, found);
     let mut losses = questions.losses.iter();
     if let Some(loss) = losses.find(|loss| !(0.0..=1.0).contains(*loss)) {
         return wrong("accuracy loss", "a number from 0 to 1", loss);

@@ -4,7 +4,7 @@ use super::cheapest::cheapest;
 use super::chips::{ChipTable, Chips};
 use super::frontier::{by_energy, frontier, hypervolume};
 use super::row::{Frontier, FrontierPoint, Group, Pareto, Saving, Summary};
-use crate::error::{Error, Result};
+use crate::error::{refuse, Result};
 use crate::fault::Protection;
 use crate::quant::MethodLabel;
 use crate::seed::{Purpose, Seed};
@@ -28,7 +28,7 @@ const STREAM: u64 = 1;
 /// is 0 or 1 by construction). Frontiers hold extrapolated points too; savings never rest on one.
 ///
 /// # Errors
-/// [`Error::Argument`]: no summary, a design point twice, a chance outside [0, 1), trials that are
+/// [`crate::error::Error::Argument`]: no summary, a design point twice, a chance outside [0, 1), trials that are
 /// missing, have gaps, or do not give the mean of the summary.
 pub fn pareto(
     summaries: &[Summary],
@@ -38,7 +38,7 @@ pub fn pareto(
 ) -> Result<Pareto> {
     if !(0.0..1.0).contains(&chance) {
         let (expected, found) = ("a number from 0 to below 1", chance.to_string());
-        return Err(Error::argument("chance accuracy", expected, found));
+        return refuse("chance accuracy", expected, found);
     }
     let points = Points::new(summaries, trials)?;
     let names = groups_of(summaries);
@@ -131,7 +131,7 @@ impl Points {
             let id = summary.design.design_id.as_str();
             let wrong = |expected: String, found: String| {
                 let what = format!("design point `{id}`");
-                Err(Error::argument(what, expected, found))
+                refuse(what, expected, found)
             };
             if !seen.insert(id) {
                 return wrong("one summary".into(), "two".into());
@@ -154,7 +154,7 @@ impl Points {
         }
         let Some(chips) = results.iter().map(|(_, chips)| chips.count()).min() else {
             let expected = "at least one summary";
-            return Err(Error::argument("design points", expected, "none"));
+            return refuse("design points", expected, "none");
         };
         let energies: Vec<f64> = summaries.iter().map(|s| s.design.energy_relative).collect();
         Ok(Self {

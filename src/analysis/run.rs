@@ -2,7 +2,7 @@
 
 use super::names;
 use super::row::Summary;
-use crate::error::{Error, Result};
+use crate::error::{refuse, Error, Result};
 use crate::sweep::{Design, EnergyRow, TrialRow};
 use crate::table;
 use std::collections::{BTreeMap, BTreeSet};
@@ -78,7 +78,7 @@ pub fn run_name(folder: &Path) -> String {
 /// [`Error::Argument`]: no run, two runs of one name, different data sets, voltages of one memory
 /// model in different units, energies of weights alone beside those of weights and activations.
 pub fn merge(runs: Vec<Run>) -> Result<Merged> {
-    let refused = |expected: &str, found: String| Err(Error::argument("runs", expected, found));
+    let refused = |expected: &str, found: String| refuse("runs", expected, found);
     if runs.is_empty() {
         return refused("at least one", "none".into());
     }

@@ -2,7 +2,7 @@
 
 use super::chips::{ChipTable, Chips, Views};
 use super::row::{Quantiles, Summary};
-use crate::error::{Error, Result};
+use crate::error::{refuse, Error, Result};
 use crate::seed::{Purpose, Seed};
 use crate::stats::{self, Components, Difference, ImageSample, Interval, StratifiedComponents};
 use crate::store;
@@ -40,7 +40,7 @@ impl FloorSpec {
             Self::BelowClean(x) if (0.0..=1.0).contains(&x) => Ok((clean - x).max(0.0)),
             Self::BelowClean(x) => {
                 let (what, expected) = ("floor below the clean accuracy", "a number from 0 to 1");
-                Err(Error::argument(what, expected, x.to_string()))
+                refuse(what, expected, x)
             }
         }
     }
@@ -76,7 +76,7 @@ pub fn summarize(
     let mut pairs = sorted.windows(2);
     if let Some(twice) = pairs.find(|pair| pair[0].design_id == pair[1].design_id) {
         let found = format!("`{}` twice", twice[0].design_id);
-        return Err(Error::argument("design points", "each once", found));
+        return refuse("design points", "each once", found);
     }
     let known = |id: &str| {
         sorted
@@ -85,7 +85,7 @@ pub fn summarize(
     };
     if let Some(id) = table.chips.keys().find(|id| !known(id)) {
         let expected = "of a known design point";
-        return Err(Error::argument("trials", expected, format!("of `{id}`")));
+        return refuse("trials", expected, format!("of `{id}`"));
     }
     sorted.sort_by(|a, b| Design::in_order(a, b));
     let summaries: Vec<Summary> = sorted
@@ -104,13 +104,13 @@ pub fn summarize(
     if images > test_images {
         let expected = format!("at least the {images} used");
         let found = test_images.to_string();
-        return Err(Error::argument("test images", expected, found));
+        return refuse("test images", expected, found);
     }
     if let Some(other) = summaries.iter().find(|summary| summary.images != images) {
         let (own, id) = (other.images, &other.design.design_id);
         let found = format!("{images}, and {own} for `{id}`");
         let expected = "the same for all design points";
-        return Err(Error::argument("images of a run", expected, found));
+        return refuse("images of a run", expected, found);
     }
     Ok(summaries)
 }

@@ -5,7 +5,7 @@ use super::memory::{Memory, Place};
 use super::*;
 use crate::code::hamming_distance;
 use crate::engine::{Evaluator, Images};
-use crate::error::{Error, Result};
+use crate::error::{refuse, Error, Result};
 use crate::net::{Architecture, Network, Route};
 use crate::quant::{Method, QuantizerSpec};
 use crate::seed::{Purpose, Seed};
@@ -382,7 +382,7 @@ fn an_attack_ends_when_it_is_cancelled_or_its_sink_fails() {
     };
     let cancelled = bit_search(&target, &spec(4), &AtomicBool::new(true), &mut |_| Ok(()));
     assert!(matches!(cancelled, Err(Error::Interrupted)));
-    let mut sink = |_: &[Flip]| Err(Error::argument("sink", "space", "none"));
+    let mut sink = |_: &[Flip]| refuse("sink", "space", "none");
     let failed = bit_search(&target, &spec(4), &AtomicBool::new(false), &mut sink);
     assert!(matches!(failed, Err(Error::Argument { .. })));
 }

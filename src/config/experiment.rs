@@ -5,7 +5,7 @@ use crate::answer::AnswerSpec;
 use crate::attack::AttackSpec;
 use crate::data::{DatasetName, DatasetSpec};
 use crate::device::DeviceSpec;
-use crate::error::{Error, Result};
+use crate::error::{refuse, Error, Result};
 use crate::explore::{DomainSpec, ExploreSpec, FORMER_KEYS};
 use crate::fault::FaultSpec;
 use crate::memory::{self, parse_voltage, parse_voltages, EnergySpec, MemoryModel};
@@ -154,11 +154,7 @@ pub fn built_in(name: &str) -> Result<Layer> {
         None => {
             let known: Vec<&str> = built_in_names().collect();
             let expected = format!("one of {}", known.join(", "));
-            Err(Error::argument(
-                "built-in configuration",
-                expected,
-                format!("`{name}`"),
-            ))
+            refuse("built-in configuration", expected, format!("`{name}`"))
         }
     }
 }
@@ -239,11 +235,11 @@ impl Experiment {
             parse_voltage(text).map_err(|error| of_key("faults.margin", error))?;
         }
         if !self.models.is_empty() && !self.model_files.is_empty() {
-            return Err(Error::argument(
+            return refuse(
                 "model_files",
                 "to be left out beside models to train",
                 "both",
-            ));
+            );
         }
         for (i, model) in self.models.iter().enumerate() {
             let key = format!("models.{i}");
@@ -253,11 +249,7 @@ impl Experiment {
                 .any(|other| other.name == model.name)
             {
                 let found = format!("`{}` twice", model.name);
-                return Err(Error::argument(
-                    format!("{key}.name"),
-                    "each name once",
-                    found,
-                ));
+                return refuse(format!("{key}.name"), "each name once", found);
             }
             model.quantizer.check().map_err(|error| match error {
                 Error::Argument {
@@ -333,11 +325,11 @@ fn check_plain(key: &str, name: &str) -> Result<()> {
     {
         return Ok(());
     }
-    Err(Error::argument(
+    refuse(
         key,
         "1 to 64 letters, digits, `.`, `_` or `-`, a letter or digit first",
         format!("`{name}`"),
-    ))
+    )
 }
 
 /// Images of a data set must have the shape that the network takes.
@@ -356,11 +348,11 @@ fn check_shapes(dataset: &DatasetSpec, architecture: Architecture) -> Result<()>
         dataset.name,
         fitting.join(", ")
     );
-    Err(Error::argument(
+    refuse(
         "network.architecture",
         expected,
         format!("`{architecture}`"),
-    ))
+    )
 }
 
 /// The error as one of a key.

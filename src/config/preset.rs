@@ -1,7 +1,7 @@
 //! Parts of configurations that are compiled in, to lay over any experiment: methods of quantisation, bit widths.
 
 use super::experiment::{built_in, built_in_names};
-use crate::error::{Error, Result};
+use crate::error::{refuse, Error, Result};
 use crate::yaml::Layer;
 use std::path::Path;
 
@@ -47,11 +47,7 @@ pub fn method_presets() -> Vec<&'static str> {
 pub fn method_preset(name: &str) -> Result<Layer> {
     if !method_presets().contains(&name) {
         let expected = format!("one of {}", method_presets().join(", "));
-        return Err(Error::argument(
-            "preset of a method",
-            expected,
-            format!("`{name}`"),
-        ));
+        return refuse("preset of a method", expected, format!("`{name}`"));
     }
     built_in(&format!("{METHOD}{name}"))
 }

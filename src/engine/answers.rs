@@ -5,7 +5,7 @@ use super::score::{Answers, Score, Tally};
 use super::spread::spread;
 use super::{Engine, Evaluator, Images, Plain, Weight, ACCESS_IMAGES, NEVER, RUN};
 use crate::code::{FaultsOfActivations, Word};
-use crate::error::{Error, Result};
+use crate::error::{refuse, Result};
 use std::sync::atomic::AtomicBool;
 
 /// Words that read otherwise in access 0, 1, ... of the memory; asked for by any thread, in any order.
@@ -92,7 +92,7 @@ impl Evaluator {
     /// Whether each image is classified correctly where memories read other than they store.
     ///
     /// # Errors
-    /// As [`Self::faulty_answers`], and what the faults of an access return; [`Error::Argument`] for faulty activations where
+    /// As [`Self::faulty_answers`], and what the faults of an access return; [`crate::error::Error::Argument`] for faulty activations where
     /// no engine evaluates (a network on a GPU).
     ///
     /// # Panics
@@ -131,7 +131,7 @@ impl Evaluator {
             }
             (None, _) if reads.activations.is_some() => {
                 let (what, expected) = ("faults in activations", "a network on the CPU");
-                Err(Error::argument(what, expected, "one on a GPU"))
+                refuse(what, expected, "one on a GPU")
             }
             (None, WeightReads::Always(words)) => Plain::new(self)?.tally(words, images, cancel),
             (None, WeightReads::ByAccess(faults)) => {

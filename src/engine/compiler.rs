@@ -9,7 +9,7 @@ use super::place::{rows_of, Place, RowMajor, WinogradPlace};
 use super::plan::{Buffer, Call, Kernel, Plan, Weighted};
 use super::pool::MaxPool;
 use super::stored::Stored;
-use crate::error::{Error, Result};
+use crate::error::{refuse, Error, Result};
 use crate::kernel::{
     Arithmetic, Depthwise, Direct, Isa, Planes, Pooled, Product, RowFunction, Shortcut, Store,
     BLOCK,
@@ -219,7 +219,7 @@ impl<'a> Compiler<'a> {
             } => {
                 let (planes, output) = (self.images(*input)?, self.images(i + 1)?);
                 if planes.lanes() != output.lanes() {
-                    return Err(Error::argument("pooling", "one number of lanes", "two"));
+                    return refuse("pooling", "one number of lanes", "two");
                 }
                 let pool = MaxPool {
                     input: planes,
@@ -245,7 +245,7 @@ impl<'a> Compiler<'a> {
                 let shortcut = Shortcut::new(self.images(*input)?, *channels, output.border())?;
                 if shortcut.output() != output {
                     let (expected, found) = ("16 lanes of channels", channels.to_string());
-                    return Err(Error::argument("shortcut", expected, found));
+                    return refuse("shortcut", expected, found);
                 }
                 self.call_on(Kernel::Shortcut(shortcut), *input, Layout::Images(output))
             }

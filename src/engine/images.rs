@@ -3,7 +3,7 @@
 use super::score::NO_CLASS;
 use super::{Evaluator, Reads, NEVER};
 use crate::data::{ImageSet, Normalization, Pixels};
-use crate::error::{Error, Result};
+use crate::error::{refuse, Error, Result};
 use crate::kernel::Planes;
 use crate::units::Metric;
 use candle_core::{Device, Tensor};
@@ -145,7 +145,7 @@ impl Images {
         let places = metric.places().unwrap_or(0);
         if outputs <= places && !metric.is_default() {
             let expected = format!("a network of more than {places} classes");
-            return Err(Error::argument(what, expected, outputs.to_string()));
+            return refuse(what, expected, outputs);
         }
         self.expected = None;
         match metric {
@@ -159,7 +159,7 @@ impl Images {
                 let (all, most) = (self.labels.len() * outputs, MOST_OUTPUTS);
                 if all > most {
                     let expected = format!("at most {most} outputs of all images; take fewer");
-                    return Err(Error::argument(what, expected, all.to_string()));
+                    return refuse(what, expected, all);
                 }
                 self.expected = Some(Expected {
                     outputs: Arc::new(evaluator.logits(&[], &self)?),

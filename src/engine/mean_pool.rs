@@ -1,6 +1,6 @@
 //! Mean of windows of one image in blocked layout.
 
-use crate::error::{Error, Result};
+use crate::error::{refuse, Result};
 use crate::kernel::{Planes, Windows, BLOCK};
 
 /// A mean pooling: layouts of input and output, and its windows.
@@ -19,7 +19,7 @@ impl MeanPool {
     /// Layout, without a border, of what such a pooling gives.
     ///
     /// # Errors
-    /// [`Error::Argument`] where no window fits into the padded image.
+    /// [`crate::error::Error::Argument`] where no window fits into the padded image.
     pub(super) fn output_of(input: Planes, windows: Windows) -> Result<Planes> {
         let rows = windows.count(0, input.height());
         match (rows, windows.count(1, input.width())) {
@@ -27,7 +27,7 @@ impl MeanPool {
             _ => {
                 let found = format!("{windows:?} on {input:?}");
                 let expected = "windows that fit into the padded image";
-                Err(Error::argument("pooling", expected, found))
+                refuse("pooling", expected, found)
             }
         }
     }
@@ -35,7 +35,7 @@ impl MeanPool {
     /// A pooling between two layouts.
     ///
     /// # Errors
-    /// [`Error::Argument`] where the layouts have different lanes.
+    /// [`crate::error::Error::Argument`] where the layouts have different lanes.
     pub(super) fn new(
         input: Planes,
         output: Planes,
@@ -43,7 +43,7 @@ impl MeanPool {
         padded: bool,
     ) -> Result<Self> {
         if input.lanes() != output.lanes() {
-            return Err(Error::argument("pooling", "one number of lanes", "two"));
+            return refuse("pooling", "one number of lanes", "two");
         }
         let along = |axis: usize, windows_there: usize, length: usize| -> Vec<Vec<usize>> {
             let of_window = |window: usize| {

@@ -1,6 +1,6 @@
 //! Max pooling of one image in blocked layout, windows apart, side by side or overlapping.
 
-use crate::error::{Error, Result};
+use crate::error::{refuse, Result};
 use crate::kernel::{Planes, BLOCK};
 use std::ops::Range;
 
@@ -20,7 +20,7 @@ impl MaxPool {
     /// Layout, without a border, of what such a pooling gives.
     ///
     /// # Errors
-    /// [`Error::Argument`] where a window does not fit into the padded image or can lie in the padding alone.
+    /// [`crate::error::Error::Argument`] where a window does not fit into the padded image or can lie in the padding alone.
     pub(super) fn output_of(
         input: Planes,
         size: usize,
@@ -39,11 +39,11 @@ impl MaxPool {
             (Some(height), Some(width)) if padding < size => {
                 Planes::new(input.channels(), height, width, 0)
             }
-            _ => Err(Error::argument(
+            _ => refuse(
                 "pooling",
                 "windows that fit into the padded image and hold a pixel of it",
                 format!("size {size}, stride {stride}, padding {padding} on {input:?}"),
-            )),
+            ),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::winograd::Winograd;
 use super::{Direct, Planes, Pooled};
-use crate::error::{Error, Result};
+use crate::error::{refuse, Result};
 use crate::units::words;
 use std::sync::OnceLock;
 
@@ -31,17 +31,17 @@ impl Arithmetic {
     /// Makes this the choice of the process.
     ///
     /// # Errors
-    /// [`Error::Argument`] where the other one is in use already.
+    /// [`crate::error::Error::Argument`] where the other one is in use already.
     pub fn choose(self) -> Result<()> {
         let current = *CHOSEN.get_or_init(|| self);
         if current == self {
             return Ok(());
         }
-        Err(Error::argument(
+        refuse(
             "arithmetic",
             "a choice before its first use",
             format!("`{self}` after `{current}`"),
-        ))
+        )
     }
 
     /// How a convolution of this shape is computed: `None` for directly.

@@ -4,7 +4,7 @@ use super::direct::{multiply_add, stored, Store};
 use super::isa::Isa;
 use super::planes::{Planes, BLOCK};
 use super::windows::Windows;
-use crate::error::{Error, Result};
+use crate::error::{refuse, Result};
 use pulp::{Simd, WithSimd};
 
 /// A depthwise convolution: layouts of input and output, both of 16 lanes, and the windows.
@@ -28,12 +28,12 @@ impl Depthwise {
     /// A depthwise convolution into an output of this border.
     ///
     /// # Errors
-    /// [`Error::Argument`] where the padding exceeds the border of the input, no window fits, or the input has not 16
+    /// [`crate::error::Error::Argument`] where the padding exceeds the border of the input, no window fits, or the input has not 16
     /// lanes.
     pub fn new(input: Planes, windows: Windows, border: usize) -> Result<Self> {
         let refuse = |expected: &str| {
             let found = format!("{windows:?} on {input:?}");
-            Err(Error::argument("depthwise convolution", expected, found))
+            refuse("depthwise convolution", expected, found)
         };
         if windows.padding() > input.border() || input.lanes() != BLOCK {
             return refuse("16 lanes, and a padding within the border of the input");

@@ -3,7 +3,7 @@
 use super::isa::Isa;
 use super::planes::{Planes, BLOCK};
 use super::windows::Windows;
-use crate::error::{Error, Result};
+use crate::error::{refuse, Result};
 use pulp::{Simd, WithSimd};
 use std::array::from_fn;
 
@@ -55,12 +55,12 @@ impl Direct {
     /// A convolution over windows of any kind into an output of `channels` and `border`.
     ///
     /// # Errors
-    /// [`Error::Argument`] where the padding exceeds the border of the input, the kernel exceeds the padded
+    /// [`crate::error::Error::Argument`] where the padding exceeds the border of the input, the kernel exceeds the padded
     /// image, or no kernel has this stride along rows (1 and 2 have; for 6 channels only 1).
     pub fn over(input: Planes, channels: usize, windows: Windows, border: usize) -> Result<Self> {
         let refuse = |expected: &str| {
             let found = format!("{windows:?} on {input:?}");
-            Err(Error::argument("direct convolution", expected, found))
+            refuse("direct convolution", expected, found)
         };
         if windows.padding() > input.border() {
             return refuse("a padding within the border of the input");

@@ -1,6 +1,6 @@
 //! Which vector instructions the kernels use: found at run time, or chosen; the same code for all.
 
-use crate::error::{Error, Result};
+use crate::error::{refuse, Result};
 use crate::units::words;
 use pulp::{Simd, WithSimd};
 use std::sync::OnceLock;
@@ -60,24 +60,20 @@ impl Isa {
     /// Makes this the choice of the process, for reproducing the numbers of a lesser machine.
     ///
     /// # Errors
-    /// [`Error::Argument`] where the machine does not have it, or where another one is in use already.
+    /// [`crate::error::Error::Argument`] where the machine does not have it, or where another one is in use already.
     pub fn choose(self) -> Result<()> {
         if !self.is_available() {
             let names: Vec<&str> = Self::available().iter().map(|isa| isa.name()).collect();
             let expected = format!("one that this machine has: {}", names.join(", "));
-            return Err(Error::argument(
-                "vector instructions",
-                expected,
-                format!("`{self}`"),
-            ));
+            return refuse("vector instructions", expected, format!("`{self}`"));
         }
         match *CHOSEN.get_or_init(|| self) {
             current if current == self => Ok(()),
-            current => Err(Error::argument(
+            current => refuse(
                 "vector instructions",
                 "a choice before their first use",
                 format!("`{self}` after `{current}`"),
-            )),
+            ),
         }
     }
 

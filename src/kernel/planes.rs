@@ -1,6 +1,6 @@
 //! How the kernels lay out images: channels in blocks, pixels of a block side by side, a border of zeros.
 
-use crate::error::{Error, Result};
+use crate::error::{refuse, Result};
 use candle_core::Shape;
 
 /// Channels of a full block: one vector of AVX-512.
@@ -24,7 +24,7 @@ impl Planes {
     /// Layout of images of these sizes with a border of zeros around each block.
     ///
     /// # Errors
-    /// [`Error::Argument`] where a size is 0 or the image has more than 2^40 values.
+    /// [`crate::error::Error::Argument`] where a size is 0 or the image has more than 2^40 values.
     pub fn new(channels: usize, height: usize, width: usize, border: usize) -> Result<Self> {
         let size = |n: usize| n.checked_add(2 * border.min(1 << 20));
         let values = size(height).zip(size(width)).and_then(|(h, w)| {
@@ -36,11 +36,11 @@ impl Planes {
             || width == 0
             || values.is_none_or(|values| values > 1 << 40)
         {
-            return Err(Error::argument(
+            return refuse(
                 "layout of images",
                 "channels, height and width of at least 1, and at most 2^40 values",
                 format!("[{channels}, {height}, {width}] with a border of {border}"),
-            ));
+            );
         }
         let lanes = if matches!(channels, 1 | 3 | 6) {
             channels

@@ -11,7 +11,7 @@ use super::norm::BatchStatistics;
 use super::planes::{Planes, BLOCK};
 use super::shortcut::Shortcut;
 use super::slices::{is_ours, stored, values, with_values};
-use crate::error::{Error, Result, TensorContext};
+use crate::error::{refuse, Error, Result, TensorContext};
 use candle_core::{CpuStorage, CustomOp1, Layout, Shape, Tensor};
 use layer::{Layer, Made};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -143,7 +143,7 @@ impl Plan {
                         if other != output {
                             let expected = format!("a residual like {output:?}");
                             let found = format!("{other:?}");
-                            return Err(Error::argument("residual network", expected, found));
+                            return refuse("residual network", expected, found);
                         }
                     }
                     let norm = PaddedNorm {

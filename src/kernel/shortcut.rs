@@ -2,7 +2,7 @@
 
 use super::planes::{blocked_batch, Planes, BLOCK};
 use super::slices::{is_ours, stored, values, with_values};
-use crate::error::{Error, Result, TensorContext};
+use crate::error::{refuse, Result, TensorContext};
 use candle_core::{CpuStorage, CustomOp1, Layout, Shape, Tensor};
 use rayon::prelude::*;
 
@@ -18,15 +18,11 @@ impl Shortcut {
     /// A shortcut to `channels`, with an output border.
     ///
     /// # Errors
-    /// [`Error::Argument`] where there would be fewer channels than before.
+    /// [`crate::error::Error::Argument`] where there would be fewer channels than before.
     pub fn new(input: Planes, channels: usize, border: usize) -> Result<Self> {
         if channels < input.channels() {
             let expected = format!("at least {} channels", input.channels());
-            return Err(Error::argument(
-                "shortcut of a residual block",
-                expected,
-                channels.to_string(),
-            ));
+            return refuse("shortcut of a residual block", expected, channels);
         }
         let (height, width) = (input.height().div_ceil(2), input.width().div_ceil(2));
         Ok(Self {

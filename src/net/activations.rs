@@ -5,7 +5,7 @@ use super::graph::{Graph, Node, Op, Value};
 use super::moves::moves;
 use super::network::{Network, Parameter, Role};
 use super::pass::Route;
-use crate::error::{Error, Result};
+use crate::error::{refuse, Error, Result};
 use crate::kernel::Levels;
 use crate::units::text_form;
 use candle_core::{Tensor, Var};
@@ -120,11 +120,7 @@ impl Activations {
             return Ok(());
         }
         let expected = format!("{} to {}", BITS.start(), BITS.end());
-        Err(Error::argument(
-            "bits of activations",
-            expected,
-            bits.to_string(),
-        ))
+        refuse("bits of activations", expected, bits)
     }
 
     /// # Errors
@@ -136,7 +132,7 @@ impl Activations {
             if !(step.is_normal() && step > 0.0) {
                 let what = format!("range of the activations that `{}` reads", tensor.reader);
                 let expected = "a finite number above 0";
-                return Err(Error::argument(what, expected, tensor.range.to_string()));
+                return refuse(what, expected, tensor.range);
             }
         }
         Ok(())
@@ -190,11 +186,7 @@ impl Graph {
         let found: Vec<&String> = activations.tensors.iter().map(|t| &t.reader).collect();
         if !stored.values().eq(found.iter().copied()) {
             let expected = format!("those that are read by {:?}", stored.values());
-            return Err(Error::argument(
-                "stored activations",
-                expected,
-                format!("{found:?}"),
-            ));
+            return refuse("stored activations", expected, format!("{found:?}"));
         }
         let ops = activations.tensors.iter().enumerate();
         let ops = ops.map(|(tensor, own)| Op::Stored {
@@ -357,7 +349,7 @@ impl Seen {
         for value in values {
             if !value.is_finite() {
                 let expected = "finite numbers for every image";
-                return Err(Error::argument("activations", expected, value.to_string()));
+                return refuse("activations", expected, value);
             }
             self.negative |= *value < 0.0;
             self.most = self.most.max(value.abs());
@@ -487,7 +479,7 @@ impl Network {
         let images: usize = batches.iter().map(of_batch).sum();
         if images == 0 {
             let expected = "at least one image";
-            return Err(Error::argument("ranges of activations", expected, "none"));
+            return refuse("ranges of activations", expected, "none");
         }
         for batch in batches {
             let mut look = |value: Value, tensor: &Tensor| {

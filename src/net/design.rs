@@ -2,7 +2,7 @@
 
 use super::architecture::Architecture;
 use super::graph::Graph;
-use crate::error::{Error, Result};
+use crate::error::{refuse, Result};
 use serde::de::{self, value::MapAccessDeserializer, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
@@ -66,7 +66,7 @@ impl Design {
     /// That an imported graph fits its images, and asks for no more numbers than a file of these bytes can hold.
     ///
     /// # Errors
-    /// [`Error::Argument`].
+    /// [`crate::error::Error::Argument`].
     pub(super) fn check(&self, bytes: usize) -> Result<()> {
         let Self::Imported(imported) = self else {
             return Ok(());
@@ -76,7 +76,7 @@ impl Design {
         let numbers = imported.graph.numbers();
         if numbers.is_none_or(|numbers| numbers > most) {
             let expected = format!("tensors of at most {most} numbers");
-            return Err(Error::argument("graph", expected, format!("{numbers:?}")));
+            return refuse("graph", expected, format!("{numbers:?}"));
         }
         imported.graph.shapes(imported.input_shape).map(|_| ())
     }

@@ -2,7 +2,7 @@
 
 use super::summary::LayerWeights;
 use crate::code::hamming_distance;
-use crate::error::{Error, Result};
+use crate::error::{refuse, Result};
 use crate::quant::StoredWeight;
 
 /// Differences between the stored codes of one layer, or of all.
@@ -41,20 +41,20 @@ impl CodeDifference {
 /// both have no codes and no row.
 ///
 /// # Errors
-/// [`Error::Argument`] where the models have other layers, shapes, bits or signs, or no stored layer.
+/// [`crate::error::Error::Argument`] where the models have other layers, shapes, bits or signs, or no stored layer.
 pub fn code_differences(
     these: &[LayerWeights],
     others: &[LayerWeights],
 ) -> Result<Vec<CodeDifference>> {
     if these.len() != others.len() {
         let [expected, found] = [these, others].map(|layers| format!("{} layers", layers.len()));
-        return Err(Error::argument("model to compare", expected, found));
+        return refuse("model to compare", expected, found);
     }
     let mut rows = Vec::new();
     for (this, other) in these.iter().zip(others) {
         let [expected, found] = [this, other].map(form);
         if expected != found {
-            return Err(Error::argument("model to compare: layer", expected, found));
+            return refuse("model to compare: layer", expected, found);
         }
         let (Some(a), Some(b)) = (&this.stored, &other.stored) else {
             continue;
@@ -75,7 +75,7 @@ pub fn code_differences(
     if rows.is_empty() {
         let expected = "quantised models, which store codes in the memory";
         let found = "float weights alone";
-        return Err(Error::argument("models to compare", expected, found));
+        return refuse("models to compare", expected, found);
     }
     let sum = |of: &dyn Fn(&CodeDifference) -> u64| rows.iter().map(of).sum();
     let total = CodeDifference {

@@ -3,7 +3,7 @@
 use super::architecture::Architecture;
 use super::pytorch::is_average;
 use super::values::check_values;
-use crate::error::{Error, Result, TensorContext};
+use crate::error::{refuse, Error, Result, TensorContext};
 use candle_core::{DType, Device, Tensor};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -72,7 +72,7 @@ pub(super) fn recognise(tensors: Vec<(String, Tensor)>) -> Result<Recognised> {
     for (name, before, _) in &own {
         if let Some(other) = names.insert(name, before) {
             let found = format!("`{other}` and `{before}`");
-            return Err(Error::argument(name, "one tensor of this name", found));
+            return refuse(name, "one tensor of this name", found);
         }
     }
     Ok(Recognised {
@@ -128,11 +128,11 @@ fn chosen(
         ([one], _) | ([], [one]) => *one,
         _ => {
             let places: Vec<String> = all.iter().map(|prefix| format!("{prefix}*")).collect();
-            return Err(Error::argument(
+            return refuse(
                 "state dict",
                 "one network",
                 format!("{}: {}", places.len(), list(&places)),
-            ));
+            );
         }
     };
     let (architecture, classes) = found[taken];
@@ -229,7 +229,7 @@ fn computed(tensors: Vec<(String, Tensor)>) -> Result<Vec<(String, Tensor)>> {
         };
         if is_whole(tensor) {
             let expected = "numbers in floating point";
-            return Err(Error::argument(name, expected, "whole numbers"));
+            return refuse(name, expected, "whole numbers");
         }
         let together = match pair {
             Pair::Mask if tensor.dims() == other.dims() => masked(tensor, other),

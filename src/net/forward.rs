@@ -8,7 +8,7 @@ use super::pass::{Pass, Route, Tensors};
 use super::pool::max_pool;
 use super::relu::relu;
 use super::shape::filled;
-use crate::error::{Error, Result, TensorContext};
+use crate::error::{refuse, Error, Result, TensorContext};
 use crate::kernel::{channel_mean, padded_shortcut, Levels, Workspace};
 use candle_core::{DType, Tensor, D};
 
@@ -316,11 +316,7 @@ impl Op {
             },
             (_, inputs) => {
                 let expected = format!("the inputs of {self:?}");
-                return Err(Error::argument(
-                    "graph",
-                    expected,
-                    format!("{} values", inputs.len()),
-                ));
+                return refuse("graph", expected, format!("{} values", inputs.len()));
             }
         };
         result.during(|| {

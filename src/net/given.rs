@@ -3,7 +3,7 @@
 use super::network::Network;
 use super::packed::{layer_words, numbers, values, CODES};
 use crate::code::{pack, CodeFormat};
-use crate::error::{Error, Result};
+use crate::error::{refuse, Result};
 use crate::quant::{Scale, StoredWeight};
 use crate::units::Bits;
 use candle_core::{Device, Tensor};
@@ -48,7 +48,7 @@ pub(super) fn file_state(network: &Network) -> Result<Vec<(String, Tensor)>> {
 /// Gives the layers the codes that a model file keeps for them; the other tensors are left.
 ///
 /// # Errors
-/// [`Error::Argument`] that names the tensor which is missing or wrong.
+/// [`crate::error::Error::Argument`] that names the tensor which is missing or wrong.
 pub(super) fn take_given(
     network: &mut Network,
     mut tensors: Vec<(String, Tensor)>,
@@ -82,7 +82,7 @@ fn stored_of(layer: &str, shape: Vec<usize>, tensors: &[(String, Tensor)]) -> Re
     if let Some(channel) = steps.iter().position(|step| *step <= 0.0) {
         let found = format!("{} at [{channel}]", steps[channel]);
         let expected = "finite numbers above 0";
-        return Err(Error::argument(steps_name, expected, found));
+        return refuse(steps_name, expected, found);
     }
     let zeros_name = format!("{layer}{ZEROS}");
     let zeros = vector(&zeros_name, &[steps.len()], tensors)?;
@@ -90,7 +90,7 @@ fn stored_of(layer: &str, shape: Vec<usize>, tensors: &[(String, Tensor)]) -> Re
     if let Some(channel) = zeros.iter().position(|zero| !is_zero(zero)) {
         let found = format!("{} at [{channel}]", zeros[channel]);
         let expected = "whole numbers from -128 to 255";
-        return Err(Error::argument(zeros_name, expected, found));
+        return refuse(zeros_name, expected, found);
     }
     let scale = |(step, zero): (f32, f32)| Scale {
         step,
@@ -110,7 +110,7 @@ fn format_of(layer: &str, tensors: &[(String, Tensor)]) -> Result<CodeFormat> {
     let values = values::<u8>(tensors, &name, expected, |dims| dims == [2])?;
     match values[..] {
         [bits @ 1..=8, signed @ 0..=1] => CodeFormat::new(Bits::new(bits.into())?, signed == 1),
-        _ => Err(Error::argument(name, expected, format!("{values:?}"))),
+        _ => refuse(name, expected, format!("{values:?}")),
     }
 }
 

@@ -6,7 +6,7 @@ use super::norm::BatchNorm;
 use super::pass::{Pass, Route, Tensors};
 use super::shape::checked_count;
 use super::slot::Slot;
-use crate::error::{Error, Result, TensorContext};
+use crate::error::{refuse, Result, TensorContext};
 use crate::kernel::{conv2d, max_pool, Levels};
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
@@ -395,7 +395,7 @@ impl Linear {
         let weight = &pass.weights[self.layer];
         let Some((inputs, before)) = x.dims().split_last() else {
             let expected = "a batch of vectors";
-            return Err(Error::argument("linear layer", expected, "a number"));
+            return refuse("linear layer", expected, "a number");
         };
         let apply = || {
             let rows = x.reshape(((), *inputs))?;

@@ -14,7 +14,7 @@ use super::record::{written, TrainingRecord};
 use super::tensor_file::{file_bytes, read_tensors, tensors_of, write_tensors};
 use super::values::check_values;
 use crate::data::{DatasetSpec, Normalization};
-use crate::error::{Error, Result};
+use crate::error::{refuse, Error, Result};
 use crate::quant::QuantizerSpec;
 use crate::seed::Seed;
 use crate::store;
@@ -436,11 +436,7 @@ impl Model {
             };
             if !same {
                 let expected = "a model whose words and steps come back from its codes";
-                return Err(Error::argument(
-                    "packed model",
-                    expected,
-                    "other words or another step",
-                ));
+                return refuse("packed model", expected, "other words or another step");
             }
         }
         write_tensors(path, &tensors, &metadata(network, info)?)

@@ -4,7 +4,7 @@
 use super::general::General;
 use super::graph::{Op, Value};
 use super::program::Moved;
-use crate::error::{Error, Result};
+use crate::error::{refuse, Result};
 use candle_core::{Device, Tensor};
 use std::collections::BTreeMap;
 
@@ -52,7 +52,7 @@ impl Moves {
     /// Counts the numbers of a step's value of this shape.
     ///
     /// # Errors
-    /// [`Error::Argument`] where all values together have 2^32 numbers or more; a tensor failure.
+    /// [`crate::error::Error::Argument`] where all values together have 2^32 numbers or more; a tensor failure.
     pub(super) fn value(&mut self, step: Value, shape: &[usize]) -> Result<Tensor> {
         self.counted(Source::Value(step, shape.to_vec()), shape)
     }
@@ -73,11 +73,7 @@ impl Moves {
             .and_then(|length| start.checked_add(length));
         let Some(end) = end else {
             let expected = "values of at most 2^32 numbers in all";
-            return Err(Error::argument(
-                "graph",
-                expected,
-                format!("{shape:?} beside them"),
-            ));
+            return refuse("graph", expected, format!("{shape:?} beside them"));
         };
         self.sources.push((start, source));
         self.count = end;

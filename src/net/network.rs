@@ -7,7 +7,7 @@ use super::pass::{Pass, Route, Tensors};
 use super::program::Step;
 use super::slot::Slot;
 use crate::code::CodeFormat;
-use crate::error::{Error, Result, TensorContext};
+use crate::error::{refuse, Result, TensorContext};
 use crate::kernel::Workspace;
 use crate::quant::{
     max_abs, Method, MethodLabel, QuantizedWeight, QuantizerSpec, StoredWeight, TrainingFlips,
@@ -110,18 +110,14 @@ impl Network {
     /// The same network for images of another shape.
     ///
     /// # Errors
-    /// [`Error::Argument`] where the architecture does not take them ([`Design::takes`]).
+    /// [`crate::error::Error::Argument`] where the architecture does not take them ([`Design::takes`]).
     pub fn with_input_shape(mut self, shape: [usize; 3]) -> Result<Self> {
         if !self.architecture.takes(shape) {
             let expected = format!(
                 "images that {} takes, such as {:?}",
                 self.architecture, self.input_shape
             );
-            return Err(Error::argument(
-                "input shape",
-                expected,
-                format!("{shape:?}"),
-            ));
+            return refuse("input shape", expected, format!("{shape:?}"));
         }
         self.input_shape = shape;
         Ok(self)
@@ -146,7 +142,7 @@ impl Network {
                     self.architecture,
                     names.join(", ")
                 );
-                return Err(Error::argument(key, expected, format!("`{glob}`")));
+                return refuse(key, expected, format!("`{glob}`"));
             }
         }
         Ok(())
@@ -185,17 +181,17 @@ impl Network {
     /// Gives a layer codes that came with a file in place of its float weights ([`QuantizedWeight::given`]).
     ///
     /// # Errors
-    /// [`Error::Argument`] for the name of no layer and for another shape than the layer's; as [`StoredWeight::check`].
+    /// [`crate::error::Error::Argument`] for the name of no layer and for another shape than the layer's; as [`StoredWeight::check`].
     pub fn keep_codes(&mut self, layer: &str, stored: StoredWeight) -> Result<()> {
         let Some(own) = self.layers.iter_mut().find(|own| own.name() == layer) else {
             let expected = format!("a layer of {}", self.architecture);
-            return Err(Error::argument("codes", expected, format!("`{layer}`")));
+            return refuse("codes", expected, format!("`{layer}`"));
         };
         if stored.shape != own.weight().dims() {
             let expected = format!("shape {:?}", own.weight().dims());
             let found = format!("{:?}", stored.shape);
             let what = format!("codes of layer `{layer}`");
-            return Err(Error::argument(what, expected, found));
+            return refuse(what, expected, found);
         }
         *own = QuantizedWeight::given(layer, stored, &self.device)?;
         Ok(())
@@ -269,7 +265,7 @@ impl Network {
     /// warnings.
     ///
     /// # Errors
-    /// [`Error::Argument`] that lists missing and unexpected tensors, or names a wrong shape.
+    /// [`crate::error::Error::Argument`] that lists missing and unexpected tensors, or names a wrong shape.
     pub fn load_state(&mut self, tensors: &[(String, Tensor)]) -> Result<Vec<String>> {
         let given: BTreeMap<&str, &Tensor> =
             tensors.iter().map(|(name, t)| (name.as_str(), t)).collect();
@@ -286,7 +282,7 @@ impl Network {
         let known = |name: &str| counters(name) || vars.iter().any(|(n, _)| n == name);
         let unexpected: Vec<&str> = given.keys().copied().filter(|name| !known(name)).collect();
         if !missing.is_empty() || !unexpected.is_empty() {
-            return Err(Error::argument(
+            return refuse(
                 "state dict",
                 format!("the tensors of {}", self.architecture),
                 format!(
@@ -294,7 +290,7 @@ impl Network {
                     list(&missing),
                     list(&unexpected)
                 ),
-            ));
+            );
         }
         for (name, var) in &vars {
             let Some(tensor) = given.get(name.as_str()) else {
@@ -306,15 +302,15 @@ impl Network {
                     "whole numbers {:?}: codes without their step",
                     tensor.dims()
                 );
-                return Err(Error::argument(name, expected, found));
+                return refuse(name, expected, found);
             }
             if tensor.dims() != var.dims() {
                 let found = format!("{:?}", tensor.dims());
-                return Err(Error::argument(
+                return refuse(
                     format!("tensor `{name}`"),
                     format!("shape {:?}", var.dims()),
                     found,
-                ));
+                );
             }
             let set = || var.set(&tensor.to_dtype(var.dtype())?.to_device(&self.device)?);
             set().during(|| format!("loading `{name}`"))?;
@@ -441,7 +437,7 @@ impl Network {
     /// What [`Self::logits`] computes, as steps: batch norms are folded, with the present running statistics.
     ///
     /// # Errors
-    /// A tensor failure; [`Error::Argument`] where images are too small for the network.
+    /// A tensor failure; [`crate::error::Error::Argument`] where images are too small for the network.
     pub fn program(&self) -> Result<Vec<Step>> {
         self.graph.program(self.tensors(), self.input_shape)
     }

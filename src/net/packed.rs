@@ -3,7 +3,7 @@
 use super::given::file_state;
 use super::network::Network;
 use crate::code::{pack, packed_len, unpack, Word};
-use crate::error::{Error, Result, TensorContext};
+use crate::error::{refuse, Error, Result, TensorContext};
 use candle_core::{Device, Tensor, WithDType};
 
 /// After a layer's name: its words without gaps, U8 in one dimension.
@@ -25,11 +25,7 @@ pub(super) fn is_packed(tensors: &[(String, Tensor)]) -> bool {
 pub(super) fn packed_state(network: &Network) -> Result<Vec<(String, Tensor)>> {
     if network.layers().iter().all(|l| l.format().is_none()) {
         let expected = "a quantised model, whose weights are codes";
-        return Err(Error::argument(
-            "packed model",
-            expected,
-            "float weights (bits: 32)",
-        ));
+        return refuse("packed model", expected, "float weights (bits: 32)");
     }
     let max = network.network_max()?;
     let mut state = file_state(network)?;
@@ -46,11 +42,7 @@ pub(super) fn packed_state(network: &Network) -> Result<Vec<(String, Tensor)>> {
             .find(|x| !x.is_finite())
         {
             let expected = "finite weights and a finite range";
-            return Err(Error::argument(
-                format!("layer {}", layer.name()),
-                expected,
-                wrong.to_string(),
-            ));
+            return refuse(format!("layer {}", layer.name()), expected, wrong);
         }
         let name = layer.name();
         let codes = pack(&stored.words, scheme.format.bits());
@@ -116,7 +108,7 @@ pub(super) fn load_packed(
         let Some(weights) = scheme.floats(&packed.words, packed.largest, range) else {
             let expected = "a weight whose code is one of the layer's";
             let name = format!("{}{LARGEST}", packed.name);
-            return Err(Error::argument(name, expected, packed.largest.to_string()));
+            return refuse(name, expected, packed.largest);
         };
         steps.push(scheme.step(&[packed.largest], range));
         let weight = Tensor::from_vec(weights, layer.weight().dims(), &Device::Cpu)?;
@@ -136,14 +128,14 @@ pub(super) fn load_packed(
                 .zip(&layer.words)
                 .filter(|(a, b)| a != b)
                 .count();
-            return Err(Error::argument(
+            return refuse(
                 format!("{}{CODES}", layer.name),
                 "codes that some weights under the layer's range have (the file is damaged, or not of this program)",
                 format!(
                     "{differing} that none has, step {}",
                     stored.step().unwrap_or_default()
                 ),
-            ));
+            );
         }
     }
     Ok(warnings)
@@ -159,11 +151,11 @@ fn packed_layers(network: &Network, tensors: &[(String, Tensor)]) -> Result<Vec<
         let name = layer.name();
         let weight = format!("{name}.weight");
         if tensors.iter().any(|(known, _)| *known == weight) {
-            return Err(Error::argument(
+            return refuse(
                 weight,
                 format!("`{name}{CODES}` alone"),
                 "float weights beside it",
-            ));
+            );
         }
         let (n, bits) = (layer.weight().elem_count(), scheme.format.bits());
         let words = layer_words(tensors, name, n, bits)?;
@@ -206,11 +198,11 @@ pub(super) fn values<T: WithDType>(
 ) -> Result<Vec<T>> {
     let Some((_, tensor)) = tensors.iter().find(|(known, _)| known == name) else {
         let expected = "this tensor, in a model file that holds codes";
-        return Err(Error::argument(name, expected, "none of this name"));
+        return refuse(name, expected, "none of this name");
     };
     if tensor.dtype() != T::DTYPE || !fits(tensor.dims()) {
         let found = format!("{:?} {:?}", tensor.dtype(), tensor.dims());
-        return Err(Error::argument(name, expected, found));
+        return refuse(name, expected, found);
     }
     let values = || tensor.flatten_all()?.to_vec1::<T>();
     values().during(|| format!("reading `{name}`"))
@@ -226,7 +218,7 @@ pub(super) fn numbers(
     let values = values::<f32>(tensors, name, expected, fits)?;
     match values.iter().find(|value| !value.is_finite()) {
         None => Ok(values),
-        Some(value) => Err(Error::argument(name, expected, value.to_string())),
+        Some(value) => refuse(name, expected, value),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::{Architecture, Design, Model};
 use crate::data::DatasetSpec;
-use crate::error::{Error, Result};
+use crate::error::{refuse, Error, Result};
 use crate::kernel::Arithmetic;
 use crate::quant::QuantizerSpec;
 use crate::seed::Seed;
@@ -58,15 +58,15 @@ impl NetworkSpec {
         }
         if self.requantize {
             let expected = "to be left out: only the file of `network.weights` has codes";
-            return Err(Error::argument("network.requantize", expected, "true"));
+            return refuse("network.requantize", expected, "true");
         }
         match self.architecture {
             Trained::Known(_) => Ok(()),
-            Trained::Imported => Err(Error::argument(
+            Trained::Imported => refuse(
                 "network.architecture",
                 "an architecture, or a file of `network.weights` (`--weights`) that brings it",
                 "neither",
-            )),
+            ),
         }
     }
 
@@ -81,11 +81,9 @@ impl NetworkSpec {
                 let info = Model::load(Path::new(path), device)?.info;
                 Ok((info.architecture, Some(info.classes)))
             }
-            (Trained::Imported, None) => Err(Error::argument(
-                "network.weights",
-                "the file of an imported network",
-                "none",
-            )),
+            (Trained::Imported, None) => {
+                refuse("network.weights", "the file of an imported network", "none")
+            }
         }
     }
 }

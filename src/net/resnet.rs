@@ -3,7 +3,7 @@
 
 use super::build::{Builder, ConvShape, Start};
 use super::graph::{Graph, MaxPool, Op, Value};
-use crate::error::{Error, Result};
+use crate::error::{refuse, Result};
 
 /// Of those for ImageNet: layers, blocks of the four stages, whether blocks are bottlenecks.
 const FORMS: [(usize, [usize; 4], bool); 3] = [
@@ -42,7 +42,7 @@ pub(super) fn cifar(blocks: usize, projection: bool, classes: usize) -> Graph {
 pub(super) fn imagenet(depth: usize, classes: usize) -> Result<Graph> {
     let Some((_, counts, bottleneck)) = FORMS.into_iter().find(|form| form.0 == depth) else {
         let found = depth.to_string();
-        return Err(Error::argument("layers of a ResNet", "18, 34 or 50", found));
+        return refuse("layers of a ResNet", "18, 34 or 50", found);
     };
     let pool = MaxPool {
         size: 3,

@@ -7,7 +7,7 @@ use super::moves::{moves, Moves};
 use super::pass::Tensors;
 use super::program::{GeneralStep, Held, Input, Step};
 use super::shape::MOST_NUMBERS;
-use crate::error::{Error, Result};
+use crate::error::{refuse, Error, Result};
 use crate::kernel::{Product, RowFunction, Windows};
 use candle_core::{Device, Tensor};
 use std::collections::BTreeMap;
@@ -390,11 +390,7 @@ impl Steps<'_> {
         let ([_, channels, height, width], [_, outputs, rows, columns]) =
             (&self.shapes[input][..], &self.shapes[value][..])
         else {
-            return Err(Error::argument(
-                "convolution",
-                "images",
-                format!("{:?}", self.shapes[input]),
-            ));
+            return refuse("convolution", "images", format!("{:?}", self.shapes[input]));
         };
         let (channels, outputs) = (*channels, *outputs);
         let (sides, windows) = ([*height, *width], [*rows, *columns]);
@@ -449,13 +445,7 @@ impl Steps<'_> {
         let places = match (self.numbers[value], self.constants.get(&value)) {
             (Some(number), _) => self.moves.value(number, &self.shapes[value])?,
             (None, Some(constant)) => self.moves.constant(constant)?,
-            (None, None) => {
-                return Err(Error::argument(
-                    "graph",
-                    "values in their order",
-                    value.to_string(),
-                ))
-            }
+            (None, None) => return refuse("graph", "values in their order", value),
         };
         self.moves.follow(value, places.clone());
         Ok(places)

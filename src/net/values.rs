@@ -1,6 +1,6 @@
 //! What the numbers in a model's tensors may be: finite; variances not negative; ranges and steps above zero.
 
-use crate::error::{Error, Result, TensorContext};
+use crate::error::{refuse, Result, TensorContext};
 use candle_core::{DType, Tensor};
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 /// of a layer whose weights are all 0.
 ///
 /// # Errors
-/// [`Error::Argument`] that names the tensor, the place of its first wrong value, and the value.
+/// [`crate::error::Error::Argument`] that names the tensor, the place of its first wrong value, and the value.
 pub(super) fn check_values<'a>(
     tensors: impl IntoIterator<Item = (&'a str, &'a Tensor)>,
 ) -> Result<()> {
@@ -27,11 +27,11 @@ pub(super) fn check_values<'a>(
         };
         let first = values.iter().position(|value| !wrong.takes(*value));
         if let Some(at) = first {
-            return Err(Error::argument(
+            return refuse(
                 *name,
                 wrong.expected(),
                 format!("{} at {:?}", values[at], index(at, tensor.dims())),
-            ));
+            );
         }
     }
     Ok(())

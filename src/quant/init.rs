@@ -5,7 +5,7 @@ use super::lsq;
 use super::scheme::Scheme;
 use super::search::Search;
 use super::spec::{Init, Method};
-use crate::error::{Error, Result};
+use crate::error::{refuse, Result};
 
 /// An initial range.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -19,7 +19,7 @@ pub struct InitialRange {
 /// Initial range of a layer's weights. `bit_error_rate` is what `noisy_mse` expects.
 ///
 /// # Errors
-/// [`Error::Argument`] for `sawb` at other widths than 2, 4 and 8 bits, or for a method that learns no range.
+/// [`crate::error::Error::Argument`] for `sawb` at other widths than 2, 4 and 8 bits, or for a method that learns no range.
 pub fn initial_range(
     scheme: &Scheme,
     weights: &[f32],
@@ -49,11 +49,11 @@ pub fn initial_range(
             search.minimum().0
         }
         (method, _) => {
-            return Err(Error::argument(
+            return refuse(
                 "initial range",
                 "a method that learns one",
                 format!("`{method}`"),
-            ))
+            )
         }
     };
     Ok(InitialRange {
@@ -70,11 +70,7 @@ fn sawb(weights: &[f32], bits: u32) -> Result<f32> {
         8 => (0.027, 1.114),
         _ => {
             let found = format!("{bits} bits");
-            return Err(Error::argument(
-                "quantizer.init",
-                "`sawb` with 2, 4 or 8 bits only",
-                found,
-            ));
+            return refuse("quantizer.init", "`sawb` with 2, 4 or 8 bits only", found);
         }
     };
     let n = weights.len() as f64;

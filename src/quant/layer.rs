@@ -8,7 +8,7 @@ use super::spec::{Method, QuantizerSpec};
 use super::ste::straight_through;
 use super::stored::{Scale, StoredWeight};
 use crate::code::{flip, CodeFormat};
-use crate::error::{Error, Result, TensorContext};
+use crate::error::{refuse, Error, Result, TensorContext};
 use crate::kernel::with_values;
 use crate::seed::{Purpose, Seed};
 use candle_core::{DType, Device, Tensor, Var};
@@ -203,11 +203,11 @@ impl QuantizedWeight {
         }
         let expected =
             "weights that a training can change (`--requantize` makes them of the codes)";
-        Err(Error::argument(
+        refuse(
             format!("weights of layer `{}`", self.name),
             expected,
             "codes that came with the file",
-        ))
+        )
     }
 
     /// The float weights in row-major order.

@@ -2,7 +2,7 @@
 
 use super::scheme::Scheme;
 use crate::code::CodeFormat;
-use crate::error::{Error, Result};
+use crate::error::{refuse, Error, Result};
 use crate::table::text_value;
 use crate::units::{words, Ber, Bits};
 use serde::{Deserialize, Serialize};
@@ -170,28 +170,16 @@ impl QuantizerSpec {
         self.fixed_range(self.plclip, "plclip", Plclip)?;
         if self.init_bit_error_rate.is_some() && self.init != Some(Init::NoisyMse) {
             let expected = "to be left out unless `init` is `noisy_mse`";
-            return Err(Error::argument(
-                "quantizer.init_bit_error_rate",
-                expected,
-                "a value",
-            ));
+            return refuse("quantizer.init_bit_error_rate", expected, "a value");
         }
         if self.init == Some(Init::Sawb) && ![2, 4, 8].contains(&self.bits.get()) {
             let found = format!("`sawb` with {} bits", self.bits);
-            return Err(Error::argument(
-                "quantizer.init",
-                "`sawb` with 2, 4 or 8 bits only",
-                found,
-            ));
+            return refuse("quantizer.init", "`sawb` with 2, 4 or 8 bits only", found);
         }
         if self.bits.is_float() && self.train_bit_error_rate > Ber::ZERO {
             let expected = "0 for float weights (bits: 32), which store no codes";
             let found = self.train_bit_error_rate.to_string();
-            return Err(Error::argument(
-                "quantizer.train_bit_error_rate",
-                expected,
-                found,
-            ));
+            return refuse("quantizer.train_bit_error_rate", expected, found);
         }
         self.skipped()?;
         self.check_layer_bits()
@@ -203,18 +191,14 @@ impl QuantizerSpec {
             matchers("quantizer.layer_bits", [glob])?;
             if self.bits.is_float() {
                 let expected = "to be left out for float weights (`bits: 32`)";
-                return Err(Error::argument(key, expected, bits.to_string()));
+                return refuse(key, expected, bits);
             }
             if bits.is_float() {
                 let expected = "1 to 8 (`quantizer.skip` leaves layers float)";
-                return Err(Error::argument(key, expected, "32"));
+                return refuse(key, expected, "32");
             }
             if self.init == Some(Init::Sawb) && ![2, 4, 8].contains(&bits.get()) {
-                return Err(Error::argument(
-                    key,
-                    "2, 4 or 8 with `init: sawb`",
-                    bits.to_string(),
-                ));
+                return refuse(key, "2, 4 or 8 with `init: sawb`", bits);
             }
         }
         Ok(())
@@ -225,26 +209,24 @@ impl QuantizerSpec {
             return Ok(());
         }
         let names: Vec<_> = methods.iter().map(|m| format!("`{m}`")).collect();
-        Err(Error::argument(
+        refuse(
             format!("quantizer.{key}"),
             format!("to be left out (only {} reads it)", names.join(" or ")),
             format!("a value, with method `{}`", self.method),
-        ))
+        )
     }
 
     fn fixed_range(&self, value: Option<f64>, key: &str, method: Method) -> Result<()> {
         self.only(value.is_some(), key, &[method])?;
         match value {
-            None if self.method == method && !self.bits.is_float() => Err(Error::argument(
+            None if self.method == method && !self.bits.is_float() => refuse(
                 format!("quantizer.{key}"),
                 "the clipping range, a number above 0",
                 format!("nothing, with method `{method}`"),
-            )),
-            Some(x) if !(f64::from(f32::MIN_POSITIVE)..=1e6).contains(&x) => Err(Error::argument(
-                format!("quantizer.{key}"),
-                "a number above 0",
-                x.to_string(),
-            )),
+            ),
+            Some(x) if !(f64::from(f32::MIN_POSITIVE)..=1e6).contains(&x) => {
+                refuse(format!("quantizer.{key}"), "a number above 0", x)
+            }
             _ => Ok(()),
         }
     }
@@ -282,7 +264,7 @@ impl QuantizerSpec {
         if matching.len() > 1 {
             let expected = format!("at most one glob that matches the layer {layer}");
             let found = matching.len().to_string();
-            return Err(Error::argument("quantizer.layer_bits", expected, found));
+            return refuse("quantizer.layer_bits", expected, found);
         }
         let own = matching
             .first()

@@ -1,7 +1,7 @@
 //! What the memory holds of a layer: words, and how they read as weights.
 
 use crate::code::{CodeFormat, Word};
-use crate::error::{Error, Result};
+use crate::error::{refuse, Result};
 
 /// How codes read as weights: `weight = (code - zero) · step`.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -50,7 +50,7 @@ impl StoredWeight {
     /// Checks words, steps and zero points that were made elsewhere, for the layer of this name.
     ///
     /// # Errors
-    /// [`Error::Argument`] that names the layer: words not as many as the shape says or wider than the format; scales
+    /// [`crate::error::Error::Argument`] that names the layer: words not as many as the shape says or wider than the format; scales
     /// that are neither one nor one for each output channel; a step that is not above 0 or gives weights that are not
     /// finite, a zero point outside -128 to 255, both with their channel.
     pub fn check(&self, layer: &str) -> Result<()> {
@@ -63,18 +63,18 @@ impl StoredWeight {
         if weights != Some(self.words.len()) {
             let expected = format!("as many as weights of shape {:?}", self.shape);
             let found = self.words.len().to_string();
-            return Err(Error::argument(what("codes"), expected, found));
+            return refuse(what("codes"), expected, found);
         }
         let too_wide = |word: &Word| usize::from(*word) >= self.format.patterns();
         if let Some(at) = self.words.iter().position(too_wide) {
             let expected = format!("words of {} bits", self.format.bits());
             let found = format!("{} at index {at}", self.words[at]);
-            return Err(Error::argument(what("codes"), expected, found));
+            return refuse(what("codes"), expected, found);
         }
         if self.scales.len() != 1 && self.scales.len() != channels {
             let expected = format!("1, or {channels}, one for each output channel");
             let found = self.scales.len().to_string();
-            return Err(Error::argument(what("steps"), expected, found));
+            return refuse(what("steps"), expected, found);
         }
         for (channel, scale) in self.scales.iter().enumerate() {
             let place = match self.scales.len() {
@@ -84,17 +84,17 @@ impl StoredWeight {
             if !(scale.step > 0.0 && scale.step.is_finite()) {
                 let found = format!("{}{place}", scale.step);
                 let expected = "finite numbers above 0";
-                return Err(Error::argument(what("steps"), expected, found));
+                return refuse(what("steps"), expected, found);
             }
             if !ZEROS.contains(&scale.zero) {
                 let found = format!("{}{place}", scale.zero);
-                return Err(Error::argument(what("zero points"), "-128 to 255", found));
+                return refuse(what("zero points"), "-128 to 255", found);
             }
             let (low, high) = scale.limits(self.format);
             if !(low.is_finite() && high.is_finite()) {
                 let found = format!("{}{place}", scale.step);
                 let expected = "steps that make finite weights of every code";
-                return Err(Error::argument(what("steps"), expected, found));
+                return refuse(what("steps"), expected, found);
             }
         }
         Ok(())

@@ -4,7 +4,7 @@ use super::energy::product;
 use super::list;
 use super::monte_carlo::SweptModel;
 use crate::engine::Evaluator;
-use crate::error::{Error, Result};
+use crate::error::{refuse, Result};
 use crate::fault::{ActivationMemory, ActivationReads, ArrayLabel, Protection};
 use crate::memory::{
     ActivationAccess, ArrayVariant, Faults, MemoryModel, OperatingPoint, TensorAccess,
@@ -66,11 +66,11 @@ impl ActivationSpec {
     /// Checks what goes together.
     ///
     /// # Errors
-    /// [`Error::Argument`] naming the key.
+    /// [`crate::error::Error::Argument`] naming the key.
     pub fn check(&self) -> Result<()> {
         let wrong = |key: &str, expected: &str, found: &str| {
             let key = format!("activations.{key}");
-            Err(Error::argument(key, expected, found))
+            refuse(key, expected, found)
         };
         if self.voltages.is_some() && !self.bit_error_rates.is_empty() {
             return wrong("bit_error_rates", "to be left out beside voltages", "both");
@@ -85,7 +85,7 @@ impl ActivationSpec {
     /// Refuses what says something of the memory where no voltage does.
     ///
     /// # Errors
-    /// [`Error::Argument`] naming the key.
+    /// [`crate::error::Error::Argument`] naming the key.
     pub fn check_swept(&self) -> Result<()> {
         let alone = [
             ("memory", self.memory.is_some()),
@@ -94,11 +94,11 @@ impl ActivationSpec {
             ("energy_ratio", self.energy_ratio.is_some()),
         ];
         match alone.into_iter().find(|(_, given)| *given) {
-            Some((key, _)) if !self.is_swept() => Err(Error::argument(
+            Some((key, _)) if !self.is_swept() => refuse(
                 format!("activations.{key}"),
                 "`activations.voltages` beside it: without, activations read as they are stored",
                 "none",
-            )),
+            ),
             _ => Ok(()),
         }
     }
@@ -144,16 +144,16 @@ impl ActivationSide {
     /// The memory of a model's stored activations. Faults reach what layers read that they reach the weights of.
     ///
     /// # Errors
-    /// [`Error::Argument`] for a model that stores none, and where faults reach none of them; as [`ActivationMemory::under`].
+    /// [`crate::error::Error::Argument`] for a model that stores none, and where faults reach none of them; as [`ActivationMemory::under`].
     pub fn of(&self, evaluator: &Evaluator, name: &str) -> Result<ActivationMemory> {
         let network = evaluator.network();
         let stored = network.stored_values()?;
         let Some(bits) = stored.first().map(|own| own.bits) else {
-            return Err(Error::argument(
+            return refuse(
                 format!("model `{name}`"),
                 "one that stores its activations (`quantize --activation-bits 8` makes one)",
                 "activations in floating point",
-            ));
+            );
         };
         let lowest = if self.faults.reach_msb_only() {
             bits - 1
@@ -178,11 +178,7 @@ impl ActivationSide {
                  --activation-input`)",
                 names.join(", ")
             );
-            return Err(Error::argument(
-                "--layers (faults.layers)",
-                expected,
-                "none",
-            ));
+            return refuse("--layers (faults.layers)", expected, "none");
         }
         let spans = stored.into_iter().map(|own| own.words).collect();
         let memory = ActivationMemory::new(bits, spans, self.words)?;
@@ -326,7 +322,7 @@ impl<'a> ActivationSetup<'a> {
     /// Of a model at an operating point, with each array of the fault options.
     ///
     /// # Errors
-    /// [`Error::Argument`] for a model that does not store its activations, and as [`Faults::ways`].
+    /// [`crate::error::Error::Argument`] for a model that does not store its activations, and as [`Faults::ways`].
     pub(super) fn of_point(
         swept: &SweptModel,
         side: &'a ActivationSide,

@@ -8,7 +8,7 @@ use super::shard::Part;
 use super::stopping::Stopping;
 use crate::code::Word;
 use crate::engine::{Evaluator, Images, Reads, Score, WeightReads};
-use crate::error::{Error, Result};
+use crate::error::{refuse, Error, Result};
 use crate::fault::ActivationReads;
 use crate::memory::{EnergySpec, Faults, MemoryModel};
 use crate::seed::Seed;
@@ -231,7 +231,7 @@ impl Comparison<'_> {
             && setups.iter().all(|s| s.layout.is_binary())
         {
             let expected = "`random`: codes of 1 bit have no bit but the most significant";
-            return Err(Error::argument("faults.noise", expected, "`msb`"));
+            return refuse("faults.noise", expected, "`msb`");
         }
         Ok(setups)
     }
@@ -243,7 +243,7 @@ impl Comparison<'_> {
         if ids.len() != designs.len() {
             let names: Vec<&str> = self.swept_models.iter().map(|s| s.name.as_str()).collect();
             let (what, expected) = ("models of a sweep", "a name for each of its own");
-            return Err(Error::argument(what, expected, names.join(", ")));
+            return refuse(what, expected, names.join(", "));
         }
         Ok(designs)
     }

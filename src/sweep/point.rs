@@ -6,7 +6,7 @@ use super::energy::energy;
 use super::monte_carlo::{Comparison, SweptModel};
 use super::row::{Design, DomainVoltage};
 use crate::engine::Evaluator;
-use crate::error::{Error, Result};
+use crate::error::{refuse, Error, Result};
 use crate::fault::{ChipReads, Exposure, Layout, Protection, Stored, Zone};
 use crate::memory::{ArrayVariant, Faults, MemoryModel, OperatingPoint, RobustCell};
 use crate::seed::Seed;
@@ -127,7 +127,7 @@ impl<'a> Setup<'a> {
                 if !exposed.is_whole() {
                     let expected = "all of the memory to be unreliable";
                     let found = "layers or bits without faults beside voltage domains";
-                    return Err(Error::argument("faults", expected, found));
+                    return refuse("faults", expected, found);
                 }
                 let supplied = |d: &Domain| Supplied {
                     part: d.part.clone(),
@@ -381,7 +381,7 @@ fn check_protection(
             "protection `{protection}` with memory model `{}`",
             memory.name
         );
-        return Err(Error::argument(what, RobustCell::missing(memory), "none"));
+        return refuse(what, RobustCell::missing(memory), "none");
     }
     let binary =
         |layer: &&crate::quant::StoredWeight| layer.format.signed() && layer.format.bits() == 1;
@@ -390,7 +390,7 @@ fn check_protection(
     {
         let what = format!("protection `{protection}` of model `{name}`");
         let expected = "codes that can say zero: signed codes of 1 bit are -1 and +1";
-        return Err(Error::argument(what, expected, "such codes"));
+        return refuse(what, expected, "such codes");
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! Which part of the work of a run one of several processes does.
 
-use crate::error::{Error, Result};
+use crate::error::{refuse, Error, Result};
 use crate::store;
 use crate::units::ChipId;
 use std::collections::BTreeSet;
@@ -28,7 +28,7 @@ impl Shard {
         }
         let expected = format!("I/N with I from 0 to N-1, and N at most {MOST}");
         let found = format!("`{index}/{count}`");
-        Err(Error::argument("--shard", expected, found))
+        refuse("--shard", expected, found)
     }
 
     /// Number of the shard, from 0.
@@ -81,7 +81,7 @@ impl FromStr for Shard {
         });
         let Some((index, count)) = numbers else {
             let expected = "I/N, such as 0/16 for the first of 16";
-            return Err(Error::argument("--shard", expected, format!("`{text}`")));
+            return refuse("--shard", expected, format!("`{text}`"));
         };
         Self::new(index, count)
     }

@@ -6,7 +6,7 @@ use super::row::TrialStatus;
 use super::strata::{Partition, Strata};
 use super::work;
 use crate::engine::{Answers, Reads};
-use crate::error::{Error, Result};
+use crate::error::{refuse, Result};
 use crate::stats::{Judged, Judgement};
 use crate::units::ChipId;
 use std::sync::atomic::AtomicBool;
@@ -27,12 +27,12 @@ impl<'a> Sight<'a> {
     /// Of a model with all test images and its answers on them.
     ///
     /// # Errors
-    /// As [`Comparison::designs`]; [`Error::Argument`] for another number of design points than one.
+    /// As [`Comparison::designs`]; [`crate::error::Error::Argument`] for another number of design points than one.
     pub fn new(comparison: &'a Comparison<'a>, clean: &'a Answers) -> Result<Self> {
         let mut setups = comparison.setups()?;
         let (Some(setup), true) = (setups.pop(), setups.is_empty()) else {
             let (what, found) = ("design points (one for each array)", setups.len() + 1);
-            return Err(Error::argument(what, "one", found.to_string()));
+            return refuse(what, "one", found);
         };
         Ok(Self {
             comparison,
@@ -60,7 +60,7 @@ impl<'a> Sight<'a> {
     /// What a chip shows through so many images of each stratum, the first ones of a random order of its own.
     ///
     /// # Errors
-    /// A failure of an evaluation; [`Error::Interrupted`].
+    /// A failure of an evaluation; [`crate::error::Error::Interrupted`].
     pub fn see(&self, chip: ChipId, numbers: &[u64], cancel: &AtomicBool) -> Result<Strata> {
         let places = self.strata.places(self.comparison.seed, chip, numbers);
         let task = self.task(chip);
@@ -110,7 +110,7 @@ impl<'a> Sight<'a> {
             }
         }
         let what = "test images of a chip";
-        Err(Error::argument(what, "at least one", "none"))
+        refuse(what, "at least one", "none")
     }
 
     fn task(&self, chip: ChipId) -> Task<'_> {

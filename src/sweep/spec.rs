@@ -1,7 +1,7 @@
 //! What a user may ask of a sweep, checked.
 
 use super::list;
-use crate::error::{Error, Result};
+use crate::error::{refuse, Result};
 use crate::fault::Protection;
 use crate::stats::{normal_half_width, ImageSample};
 use crate::units::{words, Accuracy, Ber, Metric};
@@ -134,10 +134,10 @@ impl SweepSpec {
     /// Checks every value.
     ///
     /// # Errors
-    /// [`Error::Argument`] naming the key.
+    /// [`crate::error::Error::Argument`] naming the key.
     pub fn check(&self) -> Result<()> {
         let wrong = |key: &str, expected: &str, found: String| {
-            Err(Error::argument(format!("sweep.{key}"), expected, found))
+            refuse(format!("sweep.{key}"), expected, found)
         };
         if !(1..=1_000_000).contains(&self.chips) {
             return wrong("chips", "1 to 1000000", self.chips.to_string());
@@ -173,14 +173,14 @@ impl SweepSpec {
     /// The metric on data that have classes or not.
     ///
     /// # Errors
-    /// [`Error::Argument`] for one that needs classes where there are none.
+    /// [`crate::error::Error::Argument`] for one that needs classes where there are none.
     pub fn metric(&self, has_labels: bool) -> Result<Metric> {
         match self.metric {
-            Some(metric) if metric.needs_labels() && !has_labels => Err(Error::argument(
+            Some(metric) if metric.needs_labels() && !has_labels => refuse(
                 format!("metric `{metric}`"),
                 "the class of each input, an array `y` or `labels` in the file: `agreement` and `snr:DECIBELS` need none",
                 "inputs alone",
-            )),
+            ),
             Some(metric) => Ok(metric),
             None if has_labels => Ok(Metric::Top1),
             None => Ok(Metric::Agreement),
@@ -203,7 +203,7 @@ impl SweepSpec {
     /// Checks images and tolerance against a test set of `all` images.
     ///
     /// # Errors
-    /// [`Error::Argument`] where the choice of images leaves more than the tolerance whatever the accuracy, so
+    /// [`crate::error::Error::Argument`] where the choice of images leaves more than the tolerance whatever the accuracy, so
     /// that no number of chips can reach it. It leaves least at an accuracy of 1.
     pub fn check_tolerance(&self, all: u64) -> Result<()> {
         let (Some(used), Some(tolerance)) = (self.images, self.tolerance) else {
@@ -219,7 +219,7 @@ impl SweepSpec {
              accuracy, or at least {enough} images"
         );
         let found = tolerance.to_string();
-        Err(Error::argument("tolerance", expected, found))
+        refuse("tolerance", expected, found)
     }
 }
 

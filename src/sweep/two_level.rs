@@ -10,7 +10,7 @@ use super::sight::answers_on;
 use super::strata::{Partition, Strata};
 use super::work;
 use crate::engine::Answers;
-use crate::error::{Error, Result};
+use crate::error::{refuse, Error, Result};
 use crate::seed::{Purpose, Seed};
 use crate::stats::{
     even_images, plan_images, ChipDifference, Components, Difference, Split, StratifiedComponents,
@@ -169,9 +169,7 @@ impl TwoLevel<'_> {
     fn check(&self) -> Result<f64> {
         let comparison = self.comparison;
         let all = comparison.test_images;
-        let wrong = |expected: String, found: String| {
-            Err(Error::argument("two-level sampling", expected, found))
-        };
+        let wrong = |expected: String, found: String| refuse("two-level sampling", expected, found);
         let models = comparison.swept_models.len();
         if self.clean.len() != models {
             let expected = format!("the clean answers of {models} models");
@@ -303,7 +301,7 @@ impl TwoLevel<'_> {
             );
             let expected = format!("{images} images of two-level sampling");
             let found = format!("{} images of another", trial.images);
-            return Err(Error::argument(what, expected, found));
+            return refuse(what, expected, found);
         }
         Ok(())
     }

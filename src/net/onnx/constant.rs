@@ -1,7 +1,7 @@
 //! Tensors of an ONNX file: every number type, inside the file or beside it.
 
 use super::proto::TensorProto;
-use crate::error::{Error, Result};
+use crate::error::{refuse, Error, Result};
 use crate::net::shape::checked_count;
 use crate::store;
 use candle_core::{Device, Tensor};
@@ -106,7 +106,7 @@ impl Tensors {
     pub(super) fn read(&mut self, tensor: &TensorProto) -> Result<(Tensor, Element)> {
         let wrong = |expected: &str, found: String| {
             let what = format!("tensor `{}`", tensor.name);
-            Err(Error::argument(what, expected, found))
+            refuse(what, expected, found)
         };
         let Some((element, bits)) = Element::of(tensor.data_type) else {
             let found = format!("type {} of the schema", tensor.data_type);
@@ -152,7 +152,7 @@ impl Tensors {
             .all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
         if location.is_empty() || !inside {
             let expected = "external data in the folder of the model";
-            return Err(Error::argument(what(), expected, format!("`{location}`")));
+            return refuse(what(), expected, format!("`{location}`"));
         }
         let number = |key: &str| match entry(key) {
             None => Ok(None),

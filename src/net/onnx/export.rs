@@ -11,7 +11,7 @@ use super::proto::{
 use super::unused;
 use crate::code::CodeFormat;
 use crate::data::Normalization;
-use crate::error::{Error, Result, TensorContext};
+use crate::error::{refuse, Result, TensorContext};
 use crate::net::graph::{Graph, Node as GraphNode, Op};
 use crate::net::network::Network;
 use crate::quant::StoredWeight;
@@ -44,7 +44,7 @@ const BATCH: &str = "batch";
 /// UINT4 with the codes that the memory holds; codes of another width than 8 or 4 bits go through a Clip to their bounds.
 ///
 /// # Errors
-/// [`Error::Argument`] for a zero point that no code of its layer's type can be; a tensor failure.
+/// [`crate::error::Error::Argument`] for a zero point that no code of its layer's type can be; a tensor failure.
 pub(in crate::net) fn bytes(
     network: &Network,
     name: &str,
@@ -194,7 +194,7 @@ impl Writer {
         if let Some(scale) = scales.iter().find(|s| !(least..=most).contains(&s.zero)) {
             let what = format!("zero points of `{name}`");
             let expected = format!("{least} to {most}");
-            return Err(Error::argument(what, expected, scale.zero.to_string()));
+            return refuse(what, expected, scale.zero);
         }
         let words = stored.words.iter();
         let codes: Vec<i16> = words.map(|word| format.decode(*word)).collect();

@@ -6,7 +6,7 @@ use super::constant::{sizes, Element, Tensors};
 use super::layers::Layers;
 use super::operators::{operator, NEWEST_OPSET, OLDEST_OPSET};
 use super::proto;
-use crate::error::{Error, Result};
+use crate::error::{refuse, Error, Result};
 use crate::net::graph::{Graph, Op};
 use crate::net::shape::{checked_count, MOST_NUMBERS};
 use candle_core::Tensor;
@@ -119,7 +119,7 @@ impl<'m> Part<'m> {
     /// The part that gives the output of this name, else the first one.
     fn of(path: &'m Path, model: &'m proto::Model, output: Option<&str>) -> Result<Self> {
         let Some(graph) = &model.graph else {
-            return Err(Error::argument("model", "a graph", "none"));
+            return refuse("model", "a graph", "none");
         };
         let opset = checked_opset(model)?;
         let names = output_names(graph);
@@ -130,7 +130,7 @@ impl<'m> Part<'m> {
         let Some(own) = own else {
             let expected = format!("one of {}", names.join(", "));
             let found = output.unwrap_or("none");
-            return Err(Error::argument("output of the network", expected, found));
+            return refuse("output of the network", expected, found);
         };
         let nodes = needed(graph, own);
         check_operators(model, &nodes)?;
@@ -176,7 +176,7 @@ fn checked_opset(model: &proto::Model) -> Result<i64> {
     let opset = own.map_or(1, |opset| opset.version);
     if !(OLDEST_OPSET..=NEWEST_OPSET).contains(&opset) {
         let expected = format!("version {OLDEST_OPSET} to {NEWEST_OPSET} of the operators");
-        return Err(Error::argument("opset", expected, opset.to_string()));
+        return refuse("opset", expected, opset);
     }
     Ok(opset)
 }
@@ -218,11 +218,11 @@ fn check_operators(model: &proto::Model, nodes: &[&proto::Node]) -> Result<()> {
         format!("{name} (node {shown}{more})")
     };
     let unknown: Vec<String> = unknown.iter().map(of_one).collect();
-    Err(Error::argument(
+    refuse(
         "operators",
         "those of `inspect --list-operators`",
         unknown.join("; "),
-    ))
+    )
 }
 
 impl Part<'_> {
@@ -303,11 +303,7 @@ impl Importer {
         };
         let [input] = own[..] else {
             let names: Vec<&str> = own.iter().map(|input| input.name.as_str()).collect();
-            return Err(Error::argument(
-                "inputs of the network",
-                "one",
-                names.join(", "),
-            ));
+            return refuse("inputs of the network", "one", names.join(", "));
         };
         self.take_images(input, shape, batch)
     }
@@ -332,11 +328,7 @@ impl Importer {
                     "dimensions that fit those of the file behind the batch, {:?}",
                     file.get(1..).unwrap_or_default()
                 );
-                return Err(Error::argument(
-                    "--input-shape",
-                    expected,
-                    format!("{own:?}"),
-                ));
+                return refuse("--input-shape", expected, format!("{own:?}"));
             }
             (Some(own), _) => own.to_vec(),
             (None, Some(file)) if file.len() >= 2 && file[1..].iter().all(|dim| *dim > 0) => {
@@ -344,7 +336,7 @@ impl Importer {
             }
             (None, file) => {
                 let expected = "known dimensions behind the batch, or --input-shape";
-                return Err(Error::argument(what(), expected, format!("{file:?}")));
+                return refuse(what(), expected, format!("{file:?}"));
             }
         };
         // the size that the file fixes may stand in its constants
@@ -354,7 +346,7 @@ impl Importer {
         let shape: Vec<usize> = [&[batch], &per_image[..]].concat();
         if checked_count(&per_image).is_none_or(|numbers| numbers > MOST_NUMBERS) {
             let expected = format!("at most {MOST_NUMBERS} numbers for an image");
-            return Err(Error::argument(what(), expected, format!("{per_image:?}")));
+            return refuse(what(), expected, format!("{per_image:?}"));
         }
         let wide: Vec<i64> = shape.iter().map(|dim| *dim as i64).collect();
         sizes(&wide)
@@ -449,11 +441,7 @@ impl Importer {
 
     fn take(&mut self, node: &proto::Node) -> Result<()> {
         let Some(operator) = operator(&node.domain, &node.op_type) else {
-            return Err(Error::argument(
-                "operators",
-                "known ones",
-                node.op_type.clone(),
-            ));
+            return refuse("operators", "known ones", node.op_type.clone());
         };
         let mut inputs = Vec::with_capacity(node.input.len());
         for name in &node.input {

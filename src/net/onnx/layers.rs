@@ -2,7 +2,7 @@
 
 use super::call::{Codes, Constant};
 use super::unused;
-use crate::error::{Error, Result};
+use crate::error::{refuse, Result};
 use crate::net::graph::Graph;
 use crate::net::slot::{Fill, Slot};
 use candle_core::{DType, Tensor};
@@ -51,11 +51,7 @@ impl Layers {
             if codes.steps.len() > 1 && codes.axis != axis {
                 let what = format!("scales of `{}`", constant.name);
                 let expected = "one, or one for each output of the layer";
-                return Err(Error::argument(
-                    what,
-                    expected,
-                    format!("scales along axis {}", codes.axis),
-                ));
+                return refuse(what, expected, format!("scales along axis {}", codes.axis));
             }
             let codes = Codes {
                 codes: canonical(&codes.codes)?.contiguous()?,
