@@ -146,10 +146,13 @@ pub fn write_bytes(path: &Path, bytes: &[u8]) -> Result<()> {
 /// Creates a folder and those above it.
 ///
 /// # Errors
-/// [`Error::Io`] with the path.
+/// [`Error::Input`] where a file stands in its place, [`Error::Io`] with the path.
 pub fn create_folder(path: &Path) -> Result<()> {
     if path.is_dir() {
         return Ok(());
+    }
+    if path.exists() {
+        return Err(Error::input(path, "a folder, or nothing yet", "a file"));
     }
     fs::create_dir_all(path).at("create the folder", path)?;
     flush_folder(folder_of(path))

@@ -122,8 +122,14 @@ impl MemoryModel {
     /// # Errors
     /// [`Error::Argument`] for what is no voltage in the model's unit, and where the curve has none to move.
     pub fn with_margin(&self, margin: &str) -> Result<Self> {
-        let (margin, unit) = parse_voltage(margin)?;
-        let margin = self.voltage_in_unit(margin, unit)?;
+        let parsed = parse_voltage(margin).and_then(|(own, unit)| self.voltage_in_unit(own, unit));
+        let margin = parsed.map_err(|error| {
+            Error::argument(
+                "--margin (faults.margin)",
+                error.expected(),
+                format!("`{margin}`"),
+            )
+        })?;
         let mut file: ModelFile = resolve(&[Layer::text(Path::new(&self.name), &self.text)?])?;
         file.move_failures(1.0, margin.get())?;
         file.name = format!("{}-margin-{margin}", self.name);

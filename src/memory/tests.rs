@@ -307,8 +307,14 @@ fn a_margin_moves_failures_and_no_energy() {
     }
     let message =
         |memory: &MemoryModel, margin| memory.with_margin(margin).unwrap_err().to_string();
-    assert!(message(&memory, "0.02vmin").starts_with("unit of voltage: expected `volt`"));
-    assert!(message(&memory, "-1").starts_with("voltage: expected a number above 0"));
+    let refused = |margin, expected: &str| {
+        let message = message(&memory, margin);
+        let start = format!("--margin (faults.margin): expected {expected}");
+        assert!(message.starts_with(&start), "{message}");
+        assert!(message.ends_with(&format!("found `{margin}`")), "{message}");
+    };
+    refused("0.02vmin", "`volt`");
+    refused("-1", "a number above 0");
     assert!(message(&model("exponential-henwood2020"), "0.1").contains("no voltage to shift"));
     let relative = finfet().with_margin("0.05").unwrap();
     assert_eq!(relative.error_free, volts(1.05));

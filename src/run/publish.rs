@@ -7,7 +7,7 @@ use super::record::{check_metrics, Record};
 use super::redraw::{figures_of, memory_of};
 use crate::analysis::{self, names, Analysis, MethodMean, Summary};
 use crate::attack::{summarize_attacks, AttackRow, AttackSummary, FlipRow};
-use crate::error::{refuse, Result};
+use crate::error::{refuse, Error, Result};
 use crate::figure;
 use crate::memory::MemoryModel;
 use crate::net::{Model, ModelInfo, TrainingRecord};
@@ -101,6 +101,9 @@ struct Shipped {
 /// [`crate::error::Error::Missing`] or [`crate::error::Error::Input`] where a run is not finished or damaged,
 /// [`crate::error::Error::Argument`] without runs, [`crate::error::Error::Io`].
 pub fn publish(request: &PublishRequest) -> Result<Published> {
+    if request.out.is_dir() {
+        return Err(Error::input(&request.out, "a document, *.md", "a folder"));
+    }
     let mut unchecked = Unchecked::default();
     let runs: Vec<Read> = request
         .runs

@@ -49,8 +49,8 @@ Examples:
 Flags of a command: `wcat-explore sweep -h` those of daily use, `--help` all.
 
 --out has one meaning: where the command writes. A path is taken as it is; a bare name stands in the
-command's own folder, which is results/ for `sweep`, `explore`, `answer` and `attack`, reports/ for
-`pareto`, else the current folder.
+command's own folder, which is results/ for `sweep`, `train`, `explore`, `answer` and `attack`,
+reports/ for `pareto`, else the current folder.
 
 Exit codes: 0 done, 1 the run failed, 2 wrong usage or wrong input file, 3 a --merge of which parts
 are missing, 4 an answer that establishes nothing, 75 interrupted (Ctrl-C, TERM, HUP) or in use by
@@ -99,7 +99,8 @@ pub(crate) enum Command {
     ///
     /// Each model under each protection is a candidate. A search finds where its limit lies, and claims nothing; what is
     /// printed is shown on fresh chips, whose number is fixed before they are seen. All statements of an answer hold
-    /// together with a probability of 95 %. A killed answer goes on where it stopped.
+    /// together with a probability of 95 %. A killed answer goes on where it stopped. Without --model the models of the
+    /// configuration (default: the built-in quick start) are trained if they are not in the cache.
     Answer(AnswerArgs),
     /// Search voltages for domains, and widths for layers
     ///

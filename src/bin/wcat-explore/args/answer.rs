@@ -55,7 +55,7 @@ pub(crate) struct Question {
     #[arg(long, value_name = "RUN", hide_short_help = true)]
     #[serde(skip)]
     pub(crate) from: Option<PathBuf>,
-    /// Step of the voltages that are tried, in the memory's unit [default: 0.005]
+    /// Step of the voltages that are tried between the ends of --voltages, in the memory's unit [default: 0.005]
     #[arg(long, value_name = "STEP", hide_short_help = true)]
     step: Option<f64>,
     /// What faults in each layer and each bit plane alone cost

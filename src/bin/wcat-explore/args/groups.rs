@@ -213,7 +213,7 @@ pub(crate) struct RunOutput {
     pub out: Option<String>,
     /// Throw away what this run has finished and begin again
     ///
-    /// Models that a sweep has trained for it are trained again too.
+    /// Models of the configuration that were trained for it are trained again too.
     #[arg(long)]
     pub fresh: bool,
     #[command(flatten)]
@@ -495,7 +495,7 @@ pub(crate) struct FaultArgs {
     /// (0 and 1 for each cell, no packed bits), or an .npz file of arrays named by voltage.
     #[arg(long, value_name = "MAP", hide_short_help = true)]
     fault_map: Vec<String>,
-    /// Every cell is taken to fail earlier by this voltage, such as 50mV; moves the failure curve, never the energies
+    /// Every cell is taken to fail earlier by so much, such as 0.05 (in the memory's unit) or 50mV; energies stay
     #[arg(long, value_name = "VOLT", hide_short_help = true)]
     margin: Option<String>,
 }

@@ -122,6 +122,7 @@ pub(crate) struct SweepArgs {
     /// Go on with what is finished (the default)
     #[arg(
         long,
+        conflicts_with = "fresh",
         overrides_with = "no_resume",
         help_heading = "Output",
         hide_short_help = true

@@ -10,6 +10,7 @@ use wcat_explore::error::Result;
 use wcat_explore::report::Grid;
 use wcat_explore::run::{attack, attack_shard, Monitor, RunRequest};
 use wcat_explore::table;
+use wcat_explore::units::count_of;
 
 pub(crate) fn run(args: &AttackArgs, monitor: &Progress) -> anyhow::Result<()> {
     let (experiment, request) = asked(args)?;
@@ -25,8 +26,8 @@ pub(crate) fn run(args: &AttackArgs, monitor: &Progress) -> anyhow::Result<()> {
         Format::Csv => show::result(table::csv_string(&result.summaries)?.trim_end())?,
     }
     monitor.note(&format!(
-        "{} attacks computed, {} reused; tables: {}; figure: {}",
-        result.computed,
+        "{} computed, {} reused; tables: {}; figure: {}",
+        count_of(result.computed, "attack"),
         result.reused,
         result.folder.display(),
         result.figure.display()
