@@ -42,7 +42,6 @@ pub use attacking::{attack, attack_shard, AttackResult};
 pub use evaluation::{evaluate, EvaluationRow, FaultSetting, WeightFaults};
 pub use exploring::{explore, plan_explore, ExplorePlan, ExploreResult};
 pub use export::export;
-pub use identity::parent_of_trainings;
 pub use journal::{
     replay, Asked, Attempt, Journal, Replay, ReplayedAttempt, SearchEvaluation, SeenChip,
 };

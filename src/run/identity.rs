@@ -180,17 +180,6 @@ pub(super) fn out_folder(usual: &Path, out: &str) -> PathBuf {
     }
 }
 
-/// The folder of trainings that `--out` of `train` says: a bare name stands in `results/`, a path as it is, and without one
-/// trainings stand in `results/` beside the runs.
-///
-/// # Errors
-/// [`Error::Argument`] for what names no folder.
-pub fn parent_of_trainings(out: Option<&str>) -> Result<PathBuf> {
-    let usual = Path::new("results");
-    check_out(out)?;
-    Ok(out.map_or(usual.to_owned(), |out| out_folder(usual, out)))
-}
-
 /// True for more than a bare name.
 pub(super) fn is_path(out: &str) -> bool {
     let bare = Path::new(out).file_name().and_then(|name| name.to_str());
@@ -228,10 +217,8 @@ mod tests {
             check_out(Some(out)).unwrap();
             let run = out_folder(Path::new("results"), out);
             assert_eq!(run, Path::new(folder), "{out}");
-            assert_eq!(parent_of_trainings(Some(out)).unwrap(), run);
             assert_eq!(report_folder(reports, &run, Some(out)), Path::new(report));
         }
-        assert_eq!(parent_of_trainings(None).unwrap(), Path::new("results"));
         assert_eq!(
             report_folder(reports, Path::new("results/a-0123"), None),
             Path::new("reports/a-0123")

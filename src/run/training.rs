@@ -226,8 +226,8 @@ impl Workshop<'_> {
             None => Err(Error::Missing {
                 path: folder.join(BEST),
                 expected: format!(
-                    "the trained model `{}`; a dry run, a shard and a merge train none, the same command without \
-                     `--dry-run`, `--shard` and `--merge` does",
+                    "the trained model `{}`; shards and merges train none, the same command with `--prepare` in \
+                     place of `--shard` or `--merge` does",
                     training.name
                 ),
             }),

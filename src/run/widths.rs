@@ -136,8 +136,8 @@ pub(super) fn add_mixed_models(
                 return Err(Error::Missing {
                     path: folder.join(DONE),
                     expected: format!(
-                        "the models of other widths of `{}`; a dry run, a shard and a merge make none, the same \
-                         command without `--dry-run`, `--shard` and `--merge` does",
+                        "the models of other widths of `{}`; shards and merges make none, the same command with \
+                         `--prepare` in place of `--shard` or `--merge` does",
                         own.name
                     ),
                 });

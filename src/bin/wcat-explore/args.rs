@@ -49,8 +49,8 @@ Examples:
 Flags of a command: `wcat-explore sweep -h` those of daily use, `--help` all.
 
 --out has one meaning: where the command writes. A path is taken as it is; a bare name stands in the
-command's own folder, which is results/ for `sweep`, `train`, `explore`, `answer` and `attack`,
-reports/ for `pareto`, else the current folder.
+command's own folder, which is results/ for `sweep`, `explore`, `answer` and `attack`, reports/ for
+`pareto`, else the current folder.
 
 Exit codes: 0 done, 1 the run failed, 2 wrong usage or wrong input file, 3 a --merge of which parts
 are missing, 4 an answer that establishes nothing, 75 interrupted (Ctrl-C, TERM, HUP) or in use by

@@ -13,7 +13,7 @@ use wcat_explore::run::Calibration;
 Examples:
   wcat-explore train --config mnist_lenet5 --config methods/wcat --config bits/4
   wcat-explore train --config mnist_lenet5 --sweep-methods normal,lsq,wcat --bits 4,8
-  wcat-explore train --set network.architecture=mlp --set trainer.epochs=3 --out mine
+  wcat-explore train --set network.architecture=mlp --set trainer.epochs=3 --out results/mine
   wcat-explore train --config mnist_lenet5 --config methods/wcat --config bits/4 \\
     --weights net.onnx --set trainer.epochs=2")]
 #[command(next_help_heading = "What to train")]
@@ -49,11 +49,14 @@ pub(crate) struct TrainArgs {
     /// Folder of the data sets [default: the cache folder, see `data info`]
     #[arg(long, value_name = "DIR", help_heading = "Models and data")]
     pub data_dir: Option<PathBuf>,
-    /// Folder of the trainings, by its name in results/ or by a path [default: results/ itself]
-    ///
-    /// Each training has a folder of its own in it.
-    #[arg(long, value_name = "NAME|PATH", help_heading = "Output")]
-    pub out: Option<String>,
+    /// Folder in which the folder of each training is made
+    #[arg(
+        long,
+        value_name = "PATH",
+        default_value = "results",
+        help_heading = "Output"
+    )]
+    pub out: PathBuf,
     /// Throw away what is finished and begin again
     #[arg(long, help_heading = "Output")]
     pub fresh: bool,

@@ -9,7 +9,7 @@ use wcat_explore::data::DatasetName;
 use wcat_explore::device::DeviceSpec;
 use wcat_explore::error::{refuse, Error, Result};
 use wcat_explore::report::Grid;
-use wcat_explore::run::{parent_of_trainings, Monitor, TrainingRow, Workshop};
+use wcat_explore::run::{Monitor, TrainingRow, Workshop};
 use wcat_explore::units::count_of;
 
 pub(crate) fn run(args: &TrainArgs, monitor: &Progress) -> anyhow::Result<()> {
@@ -31,7 +31,7 @@ pub(crate) fn run(args: &TrainArgs, monitor: &Progress) -> anyhow::Result<()> {
         }
     }
     let workshop = Workshop {
-        parent: parent_of_trainings(args.out.as_deref())?,
+        parent: args.out.clone(),
         data_folder: args.data_dir.clone(),
         device: &device,
         monitor,
