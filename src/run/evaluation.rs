@@ -123,16 +123,14 @@ pub fn evaluate(
     let place = place(faults, &options, &memory, masks)?;
     let paths: Vec<PathBuf> = vec![model.to_owned()];
     let mut models = load_models(&paths, &device)?;
-    if !clean {
-        models[0].check_stored()?;
-    }
+    // before a data set is asked for: without codes there is nothing to judge on it
+    let stored = place
+        .as_ref()
+        .map(|place| place.stored(experiment, &models[0], &options, &memory))
+        .transpose()?;
     let mut experiment = experiment.clone();
     let normalization = experiment.dataset.normalization.clone();
     experiment.dataset = dataset_for(&models, &experiment.dataset, dataset_given)?;
-    let stored = place
-        .as_ref()
-        .map(|place| place.stored(&experiment, &models[0], &options, &memory))
-        .transpose()?;
     let set = TestSource {
         spec: &experiment.dataset,
         folder: data_folder,

@@ -27,7 +27,7 @@ use crate::memory::{Faults, MemoryModel, OperatingPoint};
 use crate::stats::ImageSample;
 use crate::store;
 use crate::sweep::{
-    exposed_cells, Comparison, DesignPoint, Sampling, SuppliedRows, SweptModel, TestSplit, TwoLevel,
+    exposed_cells, Comparison, DesignPoint, Sampling, SweptModel, TestSplit, TwoLevel,
 };
 use crate::units::{count_of, Ber, BerSource, Voltage};
 use candle_core::Device;
@@ -493,7 +493,6 @@ impl Prepared {
             return Ok(cells);
         }
         for model in &self.models {
-            model.check_stored()?;
             for &protection in &self.protections {
                 let name = &model.name;
                 let exposed = exposed_cells(&model.evaluator, name, protection, &self.faults)?;
@@ -512,9 +511,10 @@ impl Prepared {
         let in_journal = |error: Error| error.in_file(&folder.join(names::JOURNAL));
         for design in &replay.designs {
             let mut place = design.voltage.zip(design.ber);
-            if let Some(ActivationInput { side, .. }) = &self.activations {
+            if let Some(activations) = &self.activations {
+                let side = &activations.side;
                 let beside = design.activations.as_ref();
-                let own = if side.rows == SuppliedRows::Alone {
+                let own = if activations.fail_alone() {
                     place.take()
                 } else {
                     beside.map(|own| (own.voltage, own.ber))
