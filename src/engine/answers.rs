@@ -92,8 +92,8 @@ impl Evaluator {
     /// Whether each image is classified correctly where memories read other than they store.
     ///
     /// # Errors
-    /// As [`Self::faulty_answers`], and what the faults of an access return; [`crate::error::Error::Argument`] for faulty activations where
-    /// no engine evaluates (a network on a GPU).
+    /// As [`Self::faulty_answers`], and what the faults of an access return; [`crate::error::Error::Argument`] for
+    /// faulty activations where no engine evaluates (a network on a GPU).
     ///
     /// # Panics
     /// Where a faulty code is not one of its tensor.

@@ -28,8 +28,8 @@ impl Depthwise {
     /// A depthwise convolution into an output of this border.
     ///
     /// # Errors
-    /// [`crate::error::Error::Argument`] where the padding exceeds the border of the input, no window fits, or the input has not 16
-    /// lanes.
+    /// [`crate::error::Error::Argument`] where the padding exceeds the border of the input, no window fits, or the
+    /// input has not 16 lanes.
     pub fn new(input: Planes, windows: Windows, border: usize) -> Result<Self> {
         let refuse = |expected: &str| {
             let found = format!("{windows:?} on {input:?}");

@@ -181,7 +181,8 @@ impl Network {
     /// Gives a layer codes that came with a file in place of its float weights ([`QuantizedWeight::given`]).
     ///
     /// # Errors
-    /// [`crate::error::Error::Argument`] for the name of no layer and for another shape than the layer's; as [`StoredWeight::check`].
+    /// [`crate::error::Error::Argument`] for the name of no layer and for another shape than the layer's; as
+    /// [`StoredWeight::check`].
     pub fn keep_codes(&mut self, layer: &str, stored: StoredWeight) -> Result<()> {
         let Some(own) = self.layers.iter_mut().find(|own| own.name() == layer) else {
             let expected = format!("a layer of {}", self.architecture);

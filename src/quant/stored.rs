@@ -50,9 +50,9 @@ impl StoredWeight {
     /// Checks words, steps and zero points that were made elsewhere, for the layer of this name.
     ///
     /// # Errors
-    /// [`crate::error::Error::Argument`] that names the layer: words not as many as the shape says or wider than the format; scales
-    /// that are neither one nor one for each output channel; a step that is not above 0 or gives weights that are not
-    /// finite, a zero point outside -128 to 255, both with their channel.
+    /// [`crate::error::Error::Argument`] that names the layer: words not as many as the shape says or wider than the
+    /// format; scales that are neither one nor one for each output channel; a step that is not above 0 or gives weights
+    /// that are not finite, a zero point outside -128 to 255, both with their channel.
     pub fn check(&self, layer: &str) -> Result<()> {
         let what = |part: &str| format!("{part} of layer `{layer}`");
         let channels = self.shape.first().copied().unwrap_or(1);

@@ -144,7 +144,8 @@ impl ActivationSide {
     /// The memory of a model's stored activations. Faults reach what layers read that they reach the weights of.
     ///
     /// # Errors
-    /// [`crate::error::Error::Argument`] for a model that stores none, and where faults reach none of them; as [`ActivationMemory::under`].
+    /// [`crate::error::Error::Argument`] for a model that stores none, and where faults reach none of them; as
+    /// [`ActivationMemory::under`].
     pub fn of(&self, evaluator: &Evaluator, name: &str) -> Result<ActivationMemory> {
         let network = evaluator.network();
         let stored = network.stored_values()?;
