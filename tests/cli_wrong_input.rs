@@ -123,6 +123,17 @@ fn model_files() {
 }
 
 #[test]
+fn a_chip_or_a_memory_where_no_bit_fails() {
+    let place = place();
+    let message = "expected `--voltage`, `--ber` or `--activation-ber` beside it: without, no bit fails and it has no \
+                   effect, found none of them";
+    for (flag, value) in [("--chip", "3"), ("--memory", "sram-65nm-sun2017")] {
+        let command = ["eval", "--model", MODEL, flag, value];
+        refused(&place, &command, &format!("{flag}: {message}"));
+    }
+}
+
+#[test]
 fn float_models_where_faults_are_asked_for() {
     let place = place();
     let message =
@@ -144,12 +155,6 @@ fn float_models_where_faults_are_asked_for() {
         &["eval", "--model", "float.safetensors", "--ber", "0.01"],
         message,
     );
-    let message = "expected `--voltage`, `--ber` or `--activation-ber` beside it: without, no bit fails and it has no \
-                   effect, found none of them";
-    for (flag, value) in [("--chip", "3"), ("--memory", "sram-65nm-sun2017")] {
-        let command = ["eval", "--model", MODEL, flag, value];
-        refused(&place, &command, &format!("{flag}: {message}"));
-    }
     place.write(
         "float.yaml",
         "models:\n  - name: a\n    quantizer: { method: normal, bits: 32 }\n",
